@@ -1,0 +1,2 @@
+//! The talkie command.
+fn main() {}
