@@ -1,1 +1,38 @@
-//! Talkie.
+//! The rig of Talkie's tests: real processes, real hosts, and a ledger that finds every message.
+//!
+//! Nothing here imports the product: the tests see what a user sees, which is a command, its lines,
+//! its exit code and what goes over the wire.
+//!
+//! - [`command`]: finds (or builds) `talkie` and describes one run of it
+//! - [`process`]: a running `talkie`, its lines awaited with a deadline, killed on drop
+//! - [`lines`]: the shape that each JSON line has by contract, checked on every line of every test
+//! - [`mesh`]: a secret and a private group on loopback, so that tests in parallel never meet
+//! - [`feeder`]: standard input at a steady pace
+//! - [`hosts`]: network namespaces on a bridge as hosts, with cables to cut
+//! - [`ledger`]: what was published against what each subscriber printed
+//!
+//! Nothing leaves the machine: outside of a namespace every command gets `--interface lo`.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a rig of real processes lives in real time, and a rig that fails should fail loudly"
+)]
+
+pub mod command;
+pub mod feeder;
+pub mod hosts;
+pub mod ledger;
+pub mod lines;
+pub mod mesh;
+pub mod process;
+
+use std::time::Duration;
+
+/// How long a test waits for what should happen at once: far above any honest delay of a debug build
+/// on a busy machine of two cores, so that only a wait for nothing reaches it.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// What a debug build on a busy machine may add to a promised delay.
+pub const SLACK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 500 });
