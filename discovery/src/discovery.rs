@@ -1,0 +1,147 @@
+//! The handle: start, events, stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::Config;
+use crate::error::StartError;
+use crate::io::driver;
+use crate::keys::HeartbeatKey;
+use crate::node::{NodeId, NodeName};
+use crate::reach::Reach;
+use crate::stats::{Counters, Stats};
+
+/// How long [`Discovery::stop`] may take: three goodbyes some milliseconds apart, with room for a busy host.
+const STOP_BOUND: Duration = Duration::from_millis(50);
+
+/// What a node says of itself in its heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Where it listens: the bound TCP address, which may be a wildcard.
+    pub listen: SocketAddr,
+}
+
+/// What discovery found. All of it is a hint of whom to dial: only a link makes a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A fresh heartbeat of another node, or a copy of it by which more of its addresses are known.
+    Seen {
+        /// Who it is.
+        id: NodeId,
+        /// What it is called.
+        name: NodeName,
+        /// Where it listens: 1 to 4 addresses that came sealed in the heartbeat and are on-link here, those
+        /// of the interface it was heard on first. Link-local IPv6 has the scope of that interface.
+        addrs: Vec<SocketAddr>,
+    },
+    /// Another node said goodbye.
+    Left {
+        /// Which one.
+        id: NodeId,
+    },
+    /// A partner's addresses as they are now. Told again with back-off until it is said to be linked.
+    Partner {
+        /// Its place in [`Config::partners`].
+        partner: usize,
+        /// One or more addresses, without repetition, in the resolver's order.
+        addrs: Vec<SocketAddr>,
+    },
+}
+
+/// Finds other nodes: sends and hears heartbeats, resolves partners. Dropping it stops without a goodbye.
+#[derive(Debug)]
+pub struct Discovery {
+    stop: CancellationToken,
+    partners: Vec<watch::Sender<bool>>,
+    reach: watch::Receiver<Arc<Reach>>,
+    counters: Arc<Counters>,
+    driver: Option<JoinHandle<()>>,
+    // Ends everything at once when this handle goes.
+    _abandon: DropGuard,
+}
+
+/// The stream of what discovery found.
+///
+/// It may be read slowly: what waits is bounded by the number of nodes, for only the latest of each is kept.
+#[derive(Debug)]
+pub struct Events {
+    pub(crate) found: mpsc::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; `None` once discovery has stopped. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.found.recv().await
+    }
+}
+
+impl Discovery {
+    /// Starts to announce `who` and to look for others, within a tokio runtime.
+    ///
+    /// A missing network is no error: it is waited for.
+    ///
+    /// # Errors
+    /// No runtime; the interfaces can not be told; a chosen one does not exist.
+    pub fn start(config: Config, key: HeartbeatKey, who: Announcement) -> Result<(Self, Events), StartError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let reach = Arc::new(Reach::look(&config.interfaces)?);
+        let (reach_now, reach) = watch::channel(reach);
+        let (partners, linked) = config.partners.iter().map(|_| watch::channel(false)).unzip();
+        let counters = Arc::new(Counters::default());
+        let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let (found_tx, found) = mpsc::channel(driver::EVENTS);
+        let driver = driver::Driver {
+            config,
+            key,
+            who,
+            linked,
+            reach: reach_now,
+            counters: Arc::clone(&counters),
+            stop: stop.clone(),
+            abandon: abandon.clone(),
+            found: found_tx,
+        };
+        let driver = Some(runtime.spawn(driver.run()));
+        let handle = Self { stop, partners, reach, counters, driver, _abandon: abandon.drop_guard() };
+        Ok((handle, Events { found }))
+    }
+
+    /// Says whether a partner (by its place in [`Config::partners`]) is linked: while it is, it is not resolved
+    /// again. An unknown place is ignored.
+    pub fn partner_linked(&self, partner: usize, linked: bool) {
+        if let Some(known) = self.partners.get(partner) {
+            known.send_if_modified(|now| std::mem::replace(now, linked) != linked);
+        }
+    }
+
+    /// The interfaces in use, now and whenever they change.
+    #[must_use]
+    pub fn reach(&self) -> watch::Receiver<Arc<Reach>> {
+        self.reach.clone()
+    }
+
+    /// The counters as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.snapshot()
+    }
+
+    /// Says goodbye (three sealed heartbeats) and stops. Takes 50 ms at most.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(driver) = self.driver.take() {
+            // Too late or ended is all the same: what is left is cut off by the drop of this handle.
+            let _ = tokio::time::timeout(STOP_BOUND, driver).await;
+        }
+    }
+}

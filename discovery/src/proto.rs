@@ -1,0 +1,1 @@
+//! The machines of discovery: they decide, and own no socket, clock, task or lock.
