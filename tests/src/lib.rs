@@ -10,6 +10,7 @@
 //! - [`feeder`]: standard input at a steady pace
 //! - [`hosts`]: network namespaces on a bridge as hosts, with cables to cut
 //! - [`ledger`]: what was published against what each subscriber printed
+//! - [`temp`]: a file that goes with its test
 //!
 //! Nothing leaves the machine: outside of a namespace every command gets `--interface lo`.
 #![allow(
@@ -27,6 +28,7 @@ pub mod ledger;
 pub mod lines;
 pub mod mesh;
 pub mod process;
+pub mod temp;
 
 use std::time::Duration;
 

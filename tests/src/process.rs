@@ -218,6 +218,13 @@ impl Process {
         self.wait(SOON)
     }
 
+    /// SIGTERM, and panics unless the process then ends with exit 0.
+    #[track_caller]
+    pub fn leaves(&self) {
+        self.signal(Signal::SIGTERM);
+        self.exits(0, SOON);
+    }
+
     /// SIGKILL and wait.
     #[track_caller]
     pub fn kill(&self) -> Instant {
