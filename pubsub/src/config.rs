@@ -1,0 +1,172 @@
+//! [`Config`]: what a node is told before it joins.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use talkie_discovery::{Groups, InterfaceSpec, NodeName, Partner, Secret};
+use talkie_transport::{DEFAULT_MAX_MESSAGE, ListenAt, MAX_MAX_MESSAGE};
+
+use crate::bus::Bus;
+use crate::error::JoinError;
+use crate::node::Node;
+use crate::settings::{self, ConfigError};
+use crate::topic::BusName;
+
+/// How a node joins: its secret, and what may differ from the defaults.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use talkie_pubsub::Config;
+/// // TALKIE_SECRET, and whatever else of TALKIE_* is set.
+/// let bus = Config::from_env()?.join().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use = "a Config does nothing until it joins"]
+pub struct Config {
+    pub(crate) secret: Secret,
+    pub(crate) bus: BusName,
+    pub(crate) name: NodeName,
+    pub(crate) listen: ListenAt,
+    pub(crate) discovery: talkie_discovery::Config,
+    pub(crate) max_message: usize,
+}
+
+impl Config {
+    /// The defaults, with this secret.
+    pub fn new(secret: Secret) -> Self {
+        Self {
+            secret,
+            bus: BusName::default(),
+            name: default_name(),
+            listen: ListenAt::Default,
+            discovery: talkie_discovery::Config::default(),
+            max_message: DEFAULT_MAX_MESSAGE,
+        }
+    }
+
+    /// What the environment says (`TALKIE_SECRET`, `TALKIE_PARTNERS`, …: every row of
+    /// [`SETTINGS`](settings::SETTINGS)), and the defaults for the rest.
+    ///
+    /// What is odd and yet no error, such as a weak passphrase, is logged as a warning.
+    ///
+    /// # Errors
+    /// Without a secret, and for the first value or variable that is wrong.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        settings::from_flags([])
+    }
+
+    /// The bus that [`join`](Self::join) opens; `default` where none is named.
+    pub fn bus(mut self, name: BusName) -> Self {
+        self.bus = name;
+        self
+    }
+
+    /// What the others call this node; `PROGRAM@HOSTNAME` where nothing is said.
+    pub fn name(mut self, name: NodeName) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Where other nodes connect to. Port 0 is one that the system picks.
+    ///
+    /// Without it: every address of both families on one port, 8255 if that is free.
+    pub fn listen(mut self, at: SocketAddr) -> Self {
+        self.listen = ListenAt::At(at);
+        self
+    }
+
+    /// Nodes to connect to where multicast does not reach. Replaces those named before.
+    pub fn partners(mut self, partners: impl IntoIterator<Item = Partner>) -> Self {
+        self.discovery.partners = partners.into_iter().collect();
+        self
+    }
+
+    /// Whether to look for nodes by multicast; on where nothing is said.
+    pub fn multicast(mut self, on: bool) -> Self {
+        self.discovery.multicast = on;
+        self
+    }
+
+    /// The multicast groups to meet in, at most one per family.
+    pub fn groups(mut self, groups: Groups) -> Self {
+        self.discovery.groups = groups;
+        self
+    }
+
+    /// The interfaces to use; every usable one where none is named. Replaces those named before.
+    pub fn interfaces(mut self, interfaces: impl IntoIterator<Item = InterfaceSpec>) -> Self {
+        self.discovery.interfaces = interfaces.into_iter().collect();
+        self
+    }
+
+    /// The longest payload that is published or taken, in bytes; 1 MiB where nothing is said.
+    ///
+    /// Held to 1 byte to 64 MiB.
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes.clamp(1, MAX_MAX_MESSAGE);
+        self
+    }
+
+    /// Starts the node and opens its bus.
+    ///
+    /// It is up when this returns, and meets the others from then on. A passphrase takes some 50 ms longer than
+    /// a generated secret, because guessing it is made as costly.
+    ///
+    /// # Errors
+    /// Where an address cannot be listened on, or an interface is not there.
+    pub async fn join(self) -> Result<Bus, JoinError> {
+        let transport = talkie_transport::Config {
+            name: self.name,
+            listen: self.listen,
+            discovery: self.discovery,
+            max_message: self.max_message,
+        };
+        Node::start(transport, self.secret, self.bus).await
+    }
+
+    /// The longest payload that is published or taken, in bytes.
+    pub fn longest_message(&self) -> usize {
+        self.max_message
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("secret", &format_args!("(not shown)"))
+            .field("bus", &self.bus)
+            .field("name", &self.name)
+            .field("listen", &self.listen)
+            .field("discovery", &self.discovery)
+            .field("max_message", &self.max_message)
+            .finish()
+    }
+}
+
+/// `PROGRAM@HOSTNAME`, as far as a name may hold it.
+fn default_name() -> NodeName {
+    let first = std::env::args_os().next().map(PathBuf::from).or_else(|| std::env::current_exe().ok());
+    let program = first.as_deref().and_then(Path::file_name).unwrap_or("node".as_ref());
+    let host = gethostname::gethostname();
+    NodeName::lossy(&format!("{}@{}", program.to_string_lossy(), host.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let secret = Secret::parse("correct horse battery").unwrap();
+        assert!(!format!("{:?}", Config::new(secret)).contains("horse"));
+    }
+
+    #[test]
+    fn the_longest_message_is_held_to_its_bounds() {
+        let config = Config::new(Secret::generate());
+        assert_eq!(config.clone().max_message(0).max_message, 1);
+        assert_eq!(config.max_message(usize::MAX).max_message, MAX_MAX_MESSAGE);
+    }
+}
