@@ -1,4 +1,27 @@
-//! Talkie's links: bytes to peers, authenticated, in order, at most once.
+//! Talkie's links: how do my bytes reach the others, safely and in order?
+//!
+//! One authenticated, encrypted TCP link per pair of nodes, made by whichever side hears first; numbered records
+//! that outlive a link, each delivered at most once and in order; what does not fit is counted and told as a gap.
+//!
+//! ```text
+//! handle   transport · peer (the border to pubsub) · directory · events · config · error
+//! io/      start · driver · listener · dialer · link · reader · writer · session · registry · stream
+//! proto/   mesh · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
+//! ```
 
+mod config;
+mod directory;
+mod error;
+mod events;
+#[allow(clippy::disallowed_methods, reason = "clocks, timers and tasks live here")]
+mod io;
 mod peer;
-pub use peer::{Deliver, Inbound, Interest, Interests, PeerSender, Pushed};
+pub mod proto;
+mod transport;
+
+pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
+pub use directory::PeerEvents;
+pub use error::{InDoubt, StartError};
+pub use events::{DownReason, Peer, PeerEvent};
+pub use peer::{Deliver, Inbound, Interest, Interests, PeerSender, Pushed, Room};
+pub use transport::Transport;

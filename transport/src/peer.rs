@@ -3,8 +3,18 @@
 //! Outward a [`PeerSender`] (lock, push, wake); inward the trait [`Deliver`], the one inversion of the
 //! house: transport must not import pubsub, so pubsub hands it an implementation at start.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
+use talkie_discovery::{NodeId, NodeName};
+
+use crate::error::InDoubt;
+use crate::io::session::Session;
+use crate::proto::record::Kind;
 
 /// Names an interest of the receiving node.
 ///
@@ -68,13 +78,90 @@ pub enum Pushed {
     Overflowed,
 }
 
+/// Whether a publisher should wait before it pushes to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Room {
+    /// A message of the largest size fits.
+    Free,
+    /// Full, but the peer moves: worth waiting for [`PeerSender::room_freed`], until then at the latest.
+    Wait {
+        /// When to push all the same; what does not fit then is a gap.
+        until: Instant,
+    },
+    /// Full and standing still, or away: waiting is no use.
+    Stalled,
+}
+
 /// Sends to one peer. A cheap handle; equal and hashed by the peer's id.
 #[derive(Clone)]
-pub struct PeerSender(std::sync::Arc<()>);
+pub struct PeerSender(pub(crate) Arc<Session>);
 
 impl PeerSender {
-    /// Placeholder until the outbox lands.
-    pub fn push(&self, _interests: &Interests, _body: &Bytes) -> Pushed {
-        Pushed::Kept
+    /// The peer's id.
+    pub fn id(&self) -> NodeId {
+        self.0.id
+    }
+
+    /// The peer's human name, as it was told on the newest link.
+    pub fn name(&self) -> NodeName {
+        self.0.name()
+    }
+
+    /// Whether the peer is up: linked, or lost only a moment ago.
+    pub fn is_up(&self) -> bool {
+        self.0.is_up()
+    }
+
+    /// Queues a message for these interests of the peer; never waits. Where the link rests it is written in the
+    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones.
+    pub fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
+        self.0.push(interests, body, now)
+    }
+
+    /// Whether to wait before pushing. Full queues hold publishers up for 250 ms at most, once per stall: until
+    /// half of the room is free, and only where the peer confirmed something within the last 250 ms.
+    pub fn room(&self, now: Instant) -> Room {
+        self.0.room(now)
+    }
+
+    /// Resolves when [`Self::room`] may have changed. Enable it before asking for room, so that nothing is missed.
+    pub fn room_freed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.progress.notified()
+    }
+
+    /// Sends a frame on the link's control lane: ahead of data, in order, at most once, and lost with the link
+    /// (then [`Inbound::Linked`] follows on the next one). `false`: there is no link, the frame is over 64,000
+    /// bytes, or 4 MiB of frames wait already.
+    pub fn control(&self, frame: &[u8]) -> bool {
+        self.0.control(None, Kind::Above, frame)
+    }
+
+    /// Waits until the peer has confirmed everything pushed so far. A peer that is away is not waited for.
+    ///
+    /// # Errors
+    /// The peer was told down, or left, with messages unconfirmed that were pushed while it was up.
+    pub async fn flush(&self) -> Result<(), InDoubt> {
+        self.0.flush().await
+    }
+}
+
+impl PartialEq for PeerSender {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for PeerSender {}
+
+impl Hash for PeerSender {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id().hash(state);
+    }
+}
+
+impl fmt::Debug for PeerSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PeerSender").field(&self.id()).finish()
     }
 }

@@ -1,0 +1,80 @@
+//! Connections to peers: a target's addresses race, each a little after the one before (RFC 8305).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+use super::driver::Input;
+use super::link::{Context, SetupError, initiate};
+use crate::proto::handshake::HandshakeError;
+use crate::proto::mesh::{Dial, Outcome, Target};
+
+/// On a LAN a connection takes a millisecond; the next try comes sooner than TCP would repeat its first packet.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// Head start of each address over the next; RFC 8305 recommends 250 ms for the internet, and allows 100 ms.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// Dials, and tells the driver of the link or of the failure.
+pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
+    let mut tries = JoinSet::new();
+    let reach = Arc::clone(&context.reach.borrow());
+    let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
+    let mut last = None;
+    if addrs.is_empty() {
+        last = Some(SetupError::Io(std::io::Error::other(
+            "none of its addresses is reached by the chosen interfaces",
+        )));
+    }
+    let (number, via) = (dial.number, dial.via);
+    for (place, addr) in addrs.into_iter().enumerate() {
+        let context = Arc::clone(&context);
+        tries.spawn(async move {
+            tokio::time::sleep(HEAD_START * place as u32).await;
+            let stream = connect(addr).await?;
+            initiate(&context, stream, number, via).await
+        });
+    }
+    while let Some(done) = tries.join_next().await {
+        match done {
+            Ok(Ok(established)) => {
+                let _ = context.inputs.send(Input::Established(Box::new(established))).await;
+                return;
+            }
+            Ok(Err(SetupError::Redundant(id))) => {
+                let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Reached(id) }).await;
+                return;
+            }
+            Ok(Err(SetupError::Handshake(HandshakeError::Myself))) => {
+                let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Myself }).await;
+                return;
+            }
+            Ok(Err(e)) => last = Some(e),
+            Err(e) => tracing::error!("a dial ended unexpectedly: {e}"),
+        }
+    }
+    let why = last.map(|e| e.to_string()).unwrap_or_default();
+    tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");
+    let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, why }).await;
+}
+
+async fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    tokio::time::timeout(CONNECT_WITHIN, socket.connect(addr))
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+}
+
+/// A target in words.
+pub(crate) struct Shown(pub(crate) Target);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Target::Node(id) => write!(f, "node {id}"),
+            Target::Partner(_, addr) => write!(f, "partner {addr}"),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Shells: sockets, tasks and the clock. They decide nothing that a test would want to check.
+
+pub(crate) mod dialer;
+pub(crate) mod driver;
+pub(crate) mod link;
+pub(crate) mod listener;
+pub(crate) mod reader;
+pub(crate) mod registry;
+pub(crate) mod session;
+pub(crate) mod start;
+pub(crate) mod stream;
+pub(crate) mod writer;

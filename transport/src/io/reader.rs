@@ -1,0 +1,301 @@
+//! Bytes of one link to records, frames and deliveries, in the task that reads them.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+
+use super::session::{Session, lock};
+use crate::events::DownReason;
+use crate::peer::{Deliver, Inbound, PeerSender};
+use crate::proto::inbox::{Admit, Begin, Inbox};
+use crate::proto::liveness::Liveness;
+use crate::proto::mesh::LinkNumber;
+use crate::proto::open::{Open, Reassembly};
+use crate::proto::record::{
+    ControlFrames, DataFrame, Farewell, Kind, Lane, RecordError, parse_data, put_varint, take_varint,
+};
+
+/// An acknowledgement waits this long for more to acknowledge: 50 a second at most while little flows.
+const ACK_AFTER: Duration = Duration::from_millis(20);
+/// Under load one is sent for so many records or bytes: an eighth or less of what the other side may hold.
+const ACK_RECORDS: u64 = 1_024;
+const ACK_BYTES: usize = 256 * 1024;
+/// Room for one read at first, and on an idle link: a few small messages.
+const READ_SMALL: usize = 4 * 1024;
+/// Room for one read while reads come back full: four records.
+const READ_LARGE: usize = 256 * 1024;
+
+/// The receiving half of one link.
+pub(crate) struct LinkIn {
+    pub(crate) session: Arc<Session>,
+    pub(crate) number: LinkNumber,
+    pub(crate) stream: Arc<TcpStream>,
+    pub(crate) open: Open,
+    /// Bytes that were read behind the handshake.
+    pub(crate) wire: BytesMut,
+    /// Control frames that came with the arbiter's word.
+    pub(crate) early: Vec<u8>,
+    pub(crate) data: Reassembly,
+    pub(crate) live: Arc<Mutex<Liveness>>,
+    pub(crate) deliver: Arc<dyn Deliver>,
+}
+
+/// Why a link ended, for the mesh and for the log.
+#[derive(Debug)]
+pub(crate) enum End {
+    Bye(Farewell),
+    Eof,
+    Io(io::Error),
+    Protocol(RecordError),
+    /// A newer link took its place.
+    Replaced,
+}
+
+impl End {
+    pub(crate) const fn reason(&self) -> DownReason {
+        match self {
+            Self::Bye(Farewell::Leaving) => DownReason::Left,
+            _ => DownReason::Closed,
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bye(Farewell::Leaving) => f.write_str("it left"),
+            Self::Bye(Farewell::Redundant) => f.write_str("another link is in use"),
+            Self::Bye(Farewell::Refused) => f.write_str("it refused what this node sent"),
+            Self::Eof => f.write_str("closed without a goodbye"),
+            Self::Io(e) => e.fmt(f),
+            Self::Protocol(e) => e.fmt(f),
+            Self::Replaced => f.write_str("replaced"),
+        }
+    }
+}
+
+/// Acknowledgements that are due.
+#[derive(Debug, Default)]
+struct Acks {
+    records: u64,
+    bytes: usize,
+    /// The number that the peer waits for.
+    wanted: Option<u64>,
+    due: Option<Instant>,
+}
+
+impl LinkIn {
+    /// Reads until the link ends.
+    pub(crate) async fn run(mut self) -> End {
+        let from = PeerSender(Arc::clone(&self.session));
+        let mut acks = Acks::default();
+        let mut next = None;
+        let mut room = READ_SMALL;
+        let control = Control { session: &self.session, number: self.number, live: &self.live, from: &from };
+        match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
+            Ok(None) => {}
+            Ok(Some(end)) => return end,
+            Err(e) => return End::Protocol(e),
+        }
+        loop {
+            match self.handle(&from, &mut next, &mut acks) {
+                Ok(None) => {}
+                Ok(Some(end)) => return end,
+                Err(e) => return End::Protocol(e),
+            }
+            self.acknowledge(&mut acks);
+            let readable = match acks.due {
+                Some(at) => match tokio::time::timeout_at(at.into(), self.stream.readable()).await {
+                    Ok(readable) => readable,
+                    Err(_) => continue,
+                },
+                None => self.stream.readable().await,
+            };
+            if let Err(e) = readable {
+                return End::Io(e);
+            }
+            self.wire.reserve(room);
+            match self.stream.try_read_buf(&mut self.wire) {
+                Ok(0) => return End::Eof,
+                Ok(n) => {
+                    lock(&self.live).handle_heard(Instant::now());
+                    room = if n >= room { READ_LARGE } else { room };
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // Nothing waits: give a large buffer back.
+                    if self.wire.is_empty() && room > READ_SMALL {
+                        room = READ_SMALL;
+                        self.wire = BytesMut::new();
+                    }
+                }
+                Err(e) => return End::Io(e),
+            }
+        }
+    }
+
+    /// Handles every whole record that was read.
+    fn handle(
+        &mut self,
+        from: &PeerSender,
+        next: &mut Option<u64>,
+        acks: &mut Acks,
+    ) -> Result<Option<End>, RecordError> {
+        while let Some((lane, content)) = self.open.next(&mut self.wire)? {
+            match lane {
+                Lane::Data => {
+                    self.data.push(content);
+                    acks.bytes += content.len();
+                    if !deliver_data(
+                        &self.session,
+                        self.number,
+                        &mut self.data,
+                        &*self.deliver,
+                        from,
+                        next,
+                        acks,
+                    )? {
+                        return Ok(Some(End::Replaced));
+                    }
+                }
+                Lane::Control => {
+                    let control =
+                        Control { session: &self.session, number: self.number, live: &self.live, from };
+                    if let Some(end) = control.handle_all(content, &*self.deliver, next, acks)? {
+                        return Ok(Some(end));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends an acknowledgement when one is due, or plans it.
+    fn acknowledge(&self, acks: &mut Acks) {
+        let Some((_, number)) = self.session.received() else { return };
+        let wanted = acks.wanted.is_some_and(|wanted| wanted <= number);
+        let full = acks.records >= ACK_RECORDS || acks.bytes >= ACK_BYTES;
+        let due = acks.due.is_some_and(|at| at <= Instant::now());
+        if wanted || full || due {
+            let mut body = Vec::new();
+            put_varint(&mut body, number);
+            self.session.control(Some(self.number), Kind::Ack, &body);
+            *acks = Acks { wanted: acks.wanted.filter(|wanted| *wanted > number), ..Acks::default() };
+        } else if acks.records > 0 && acks.due.is_none() {
+            acks.due = Some(Instant::now() + ACK_AFTER);
+        }
+    }
+}
+
+/// Delivers every whole frame. `false`: a newer link is in use, and will bring the same again.
+fn deliver_data(
+    session: &Session,
+    number: LinkNumber,
+    data: &mut Reassembly,
+    deliver: &dyn Deliver,
+    from: &PeerSender,
+    next: &mut Option<u64>,
+    acks: &mut Acks,
+) -> Result<bool, RecordError> {
+    let mut inbox = lock(&session.inbox);
+    if session.current() != number {
+        return Ok(false);
+    }
+    while let Some(frame) = data.next()? {
+        let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
+        let admit = inbox.admit(*at);
+        *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
+        acks.records += 1;
+        match admit {
+            Admit::Duplicate => {}
+            Admit::Hole => return Err(RecordError::OutOfOrder),
+            Admit::Deliver => match parse_data(&frame)? {
+                DataFrame::Message { interests, body } => {
+                    deliver.deliver(from, Inbound::Message { interests: &interests, body });
+                }
+                DataFrame::Gap { missed, exact } => {
+                    deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
+                }
+                DataFrame::Unknown => {}
+            },
+        }
+    }
+    Ok(true)
+}
+
+struct Control<'a> {
+    session: &'a Session,
+    number: LinkNumber,
+    live: &'a Mutex<Liveness>,
+    from: &'a PeerSender,
+}
+
+impl Control<'_> {
+    /// Handles every control frame of one record.
+    fn handle_all(
+        &self,
+        content: &[u8],
+        deliver: &dyn Deliver,
+        next: &mut Option<u64>,
+        acks: &mut Acks,
+    ) -> Result<Option<End>, RecordError> {
+        for frame in ControlFrames(content) {
+            let (kind, body) = frame?;
+            if let Some(end) = self.handle(kind, body, deliver, next, acks)? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
+    }
+
+    fn handle(
+        &self,
+        kind: Kind,
+        mut body: &[u8],
+        deliver: &dyn Deliver,
+        next: &mut Option<u64>,
+        acks: &mut Acks,
+    ) -> Result<Option<End>, RecordError> {
+        match kind {
+            Kind::Ack => self.session.acknowledged(take_varint(&mut body)?),
+            Kind::AckNow => {
+                let wanted = take_varint(&mut body)?;
+                acks.wanted = Some(acks.wanted.map_or(wanted, |old| old.max(wanted)));
+            }
+            Kind::Ping => {
+                self.session.control(Some(self.number), Kind::Pong, body);
+            }
+            Kind::Pong => {
+                let mut live = lock(self.live);
+                live.handle_pong(Instant::now(), take_varint(&mut body)?);
+                if let Some(rtt) = live.rtt() {
+                    self.session.set_rtt(rtt);
+                }
+            }
+            Kind::Start => {
+                let (generation, first) = (take_varint(&mut body)?, take_varint(&mut body)?);
+                *next = Some(first);
+                let Some(mut inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
+                if inbox.start(generation, first) == Begin::Lost {
+                    deliver.deliver(self.from, Inbound::Lost);
+                }
+            }
+            Kind::Above => {
+                let Some(_inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
+                deliver.deliver(self.from, Inbound::Control(body));
+            }
+            Kind::Bye => return Ok(Some(End::Bye(Farewell::of(body)))),
+            // Both belong to the time before the link was taken up.
+            Kind::Hello | Kind::Adopt => {}
+        }
+        Ok(None)
+    }
+
+    /// The right to deliver, while this is the link in use: what an old link still holds is of no interest.
+    fn inbox(&self) -> Option<std::sync::MutexGuard<'_, Inbox>> {
+        let inbox = lock(&self.session.inbox);
+        (self.session.current() == self.number).then_some(inbox)
+    }
+}

@@ -1,0 +1,63 @@
+//! The sessions of all remote nodes, by id.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use talkie_discovery::{NodeId, NodeName};
+
+use super::session::{Session, lock};
+use crate::proto::inbox::Inbox;
+
+/// Forgotten sessions of which enough is remembered to tell a late return from a first meeting.
+const MAX_RETIRED: usize = 1_024;
+
+#[derive(Debug, Default)]
+struct Sessions {
+    live: HashMap<NodeId, Arc<Session>>,
+    retired: VecDeque<(NodeId, u64)>,
+}
+
+/// Shared by the driver, which adds and removes, and by the tasks that set links up, which look.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    max_message: usize,
+    sessions: Mutex<Sessions>,
+}
+
+impl Registry {
+    pub(crate) fn new(max_message: usize) -> Self {
+        Self { max_message, sessions: Mutex::default() }
+    }
+
+    pub(crate) fn find(&self, id: NodeId) -> Option<Arc<Session>> {
+        lock(&self.sessions).live.get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).live.values().cloned().collect()
+    }
+
+    /// The session with `id`; a new one counts its records under `generation`.
+    pub(crate) fn find_or_add(&self, id: NodeId, name: &NodeName, generation: u64) -> Arc<Session> {
+        let mut sessions = lock(&self.sessions);
+        let Sessions { live, retired } = &mut *sessions;
+        Arc::clone(live.entry(id).or_insert_with(|| {
+            let known = retired.iter().position(|(of, _)| *of == id).and_then(|at| retired.remove(at));
+            let inbox = known.map_or_else(Inbox::default, |(_, generation)| Inbox::remembered(generation));
+            Arc::new(Session::new(id, name.clone(), self.max_message, generation, inbox))
+        }))
+    }
+
+    /// Drops the session of a node that is owed nothing any more.
+    pub(crate) fn retire(&self, id: NodeId) -> Option<Arc<Session>> {
+        let mut sessions = lock(&self.sessions);
+        let session = sessions.live.remove(&id)?;
+        if let Some(generation) = lock(&session.inbox).generation() {
+            sessions.retired.push_back((id, generation));
+            if sessions.retired.len() > MAX_RETIRED {
+                sessions.retired.pop_front();
+            }
+        }
+        Some(session)
+    }
+}

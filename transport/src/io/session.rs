@@ -1,0 +1,340 @@
+//! One peer across many links: what it is owed, what was had from it, and the link in use. Shared by everybody who
+//! sends to the peer; each part under a short lock that is never held across an await.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use talkie_discovery::{NodeId, NodeName};
+use tokio::sync::Notify;
+
+use super::writer::{LinkOut, Step};
+use crate::error::InDoubt;
+use crate::peer::{Interests, Pushed, Room};
+use crate::proto::inbox::Inbox;
+use crate::proto::mesh::LinkNumber;
+use crate::proto::outbox::{Outbox, limit_for};
+use crate::proto::record::{FRAME_OVERHEAD, Kind, put_varint};
+
+/// How long a full peer may hold publishers up, once per stall.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// The publisher's own task writes a link that has rested this long. Above 10,000 messages a second the writer task
+/// batches them instead: inline writes would then take the publisher more time than there is between messages.
+const INLINE_AFTER: Duration = Duration::from_micros(100);
+
+/// Whether a full peer is worth waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stall {
+    /// There is room, or was when last looked at.
+    None,
+    /// Publishers wait until half of the room is free, or until then.
+    Until(Instant),
+    /// They have waited; from here on losses are counted, until half of the room is free.
+    Spent,
+}
+
+/// The outward half.
+#[derive(Debug)]
+pub(crate) struct Out {
+    /// Names this outbox's numbers; another session has another.
+    pub(crate) generation: u64,
+    pub(crate) outbox: Outbox,
+    pub(crate) link: Option<LinkOut>,
+    stall: Stall,
+    acked: Instant,
+    in_doubt: u64,
+    /// The largest message that the peer takes, bytes.
+    peer_max: usize,
+    gone: bool,
+}
+
+/// What is new on a link that is taken up.
+pub(crate) struct TakeUp {
+    pub(crate) link: LinkOut,
+    /// This node is the arbiter, and tells the link's number in the pair.
+    pub(crate) adopt: Option<u64>,
+    pub(crate) name: NodeName,
+    pub(crate) peer_max: usize,
+    /// Generation and number that the peer has of us.
+    pub(crate) received: Option<(u64, u64)>,
+}
+
+/// One remote node.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: NodeId,
+    max_message: usize,
+    name: Mutex<NodeName>,
+    up: AtomicBool,
+    /// Number of the link in use; 0 for none.
+    current: AtomicU64,
+    rtt_us: AtomicU64,
+    out: Mutex<Out>,
+    /// Held while an arrival is delivered, so that arrivals of one peer come one at a time.
+    pub(crate) inbox: Mutex<Inbox>,
+    /// The writer task has something to do.
+    pub(crate) wake: Notify,
+    /// Something was acknowledged, or the peer went away.
+    pub(crate) progress: Notify,
+}
+
+/// A poisoned lock is taken all the same: each holder leaves the state whole between its steps.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(crate) fn new(id: NodeId, name: NodeName, max_message: usize, generation: u64, inbox: Inbox) -> Self {
+        Self {
+            id,
+            max_message,
+            name: Mutex::new(name),
+            up: AtomicBool::new(false),
+            current: AtomicU64::new(0),
+            rtt_us: AtomicU64::new(0),
+            out: Mutex::new(Out {
+                generation,
+                outbox: Outbox::new(limit_for(max_message)),
+                link: None,
+                stall: Stall::None,
+                acked: Instant::now(),
+                in_doubt: 0,
+                peer_max: usize::MAX,
+                gone: false,
+            }),
+            inbox: Mutex::new(inbox),
+            wake: Notify::new(),
+            progress: Notify::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> NodeName {
+        lock(&self.name).clone()
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn current(&self) -> LinkNumber {
+        self.current.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        Some(self.rtt_us.load(Ordering::Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
+    }
+
+    pub(crate) fn set_rtt(&self, rtt: Duration) {
+        self.rtt_us.store((rtt.as_micros() as u64).max(1), Ordering::Relaxed);
+    }
+
+    /// Records that the peer has not confirmed.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        lock(&self.out).outbox.unacknowledged()
+    }
+
+    /// See [`crate::PeerSender::push`].
+    pub(crate) fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
+        let mut out = lock(&self.out);
+        if out.gone {
+            return Pushed::Overflowed;
+        }
+        let fits = body.len() <= out.peer_max.saturating_add(FRAME_OVERHEAD);
+        if !fits {
+            out.outbox.lose(interests);
+        }
+        let queued = fits && out.outbox.push(interests, body);
+        let Out { link, outbox, .. } = &mut *out;
+        if let Some(link) = link {
+            let rested = now.saturating_duration_since(link.touched) >= INLINE_AFTER;
+            if !(rested && link.is_idle() && write_now(link, outbox)) {
+                self.wake.notify_one();
+            }
+        }
+        match (queued, self.is_up()) {
+            (false, _) => Pushed::Overflowed,
+            (true, true) => Pushed::Queued,
+            (true, false) => Pushed::Kept,
+        }
+    }
+
+    /// See [`crate::PeerSender::room`].
+    pub(crate) fn room(&self, now: Instant) -> Room {
+        let mut out = lock(&self.out);
+        if out.link.is_none() || out.outbox.is_overflowing() {
+            return Room::Stalled;
+        }
+        if out.outbox.is_half_free() {
+            out.stall = Stall::None;
+            return Room::Free;
+        }
+        match out.stall {
+            Stall::None if out.outbox.has_room(self.max_message) => Room::Free,
+            // Only a peer that moves is worth waiting for.
+            Stall::None if now.saturating_duration_since(out.acked) >= PATIENCE => Room::Stalled,
+            Stall::None => {
+                let until = now + PATIENCE;
+                out.stall = Stall::Until(until);
+                Room::Wait { until }
+            }
+            Stall::Until(until) if now < until => Room::Wait { until },
+            Stall::Until(_) | Stall::Spent => {
+                out.stall = Stall::Spent;
+                Room::Stalled
+            }
+        }
+    }
+
+    /// Queues a control frame on the link in use, or on link `number` if that is given. `false`: there is none.
+    pub(crate) fn control(&self, number: Option<LinkNumber>, kind: Kind, body: &[u8]) -> bool {
+        let mut out = lock(&self.out);
+        let Out { link, outbox, .. } = &mut *out;
+        let Some(link) = link.as_mut().filter(|link| number.is_none_or(|number| number == link.number))
+        else {
+            return false;
+        };
+        if !link.push_control(kind, body) {
+            return false;
+        }
+        if !write_now(link, outbox) {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// One write of the writer task of link `number`.
+    pub(crate) fn step(&self, number: LinkNumber) -> io::Result<Step> {
+        let mut out = lock(&self.out);
+        let Out { link, outbox, .. } = &mut *out;
+        match link.as_mut().filter(|link| link.number == number) {
+            Some(link) => {
+                link.touched = Instant::now();
+                link.step(outbox)
+            }
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The peer has everything up to `number`.
+    pub(crate) fn acknowledged(&self, number: u64) {
+        let mut out = lock(&self.out);
+        out.acked = Instant::now();
+        out.outbox.acknowledge(number);
+        // A gap may just have become a record.
+        let wake = out.outbox.has_unsent();
+        drop(out);
+        if wake {
+            self.wake.notify_one();
+        }
+        self.progress.notify_waiters();
+    }
+
+    /// What the hello says of data had from the peer.
+    pub(crate) fn received(&self) -> Option<(u64, u64)> {
+        lock(&self.inbox).received()
+    }
+
+    /// Puts a new link in the place of the old one, which ends. Control frames may follow at once.
+    pub(crate) fn take_up(&self, take_up: TakeUp) {
+        let TakeUp { mut link, adopt, name, peer_max, received } = take_up;
+        *lock(&self.name) = name;
+        let mut out = lock(&self.out);
+        if let Some(old) = out.link.take() {
+            old.stop.cancel();
+        }
+        let generation = out.generation;
+        out.outbox.set_limit(limit_for(self.max_message));
+        let first = out.outbox.resume(received.filter(|(of, _)| *of == generation).map(|(_, number)| number));
+        out.stall = Stall::None;
+        out.acked = Instant::now();
+        out.in_doubt = 0;
+        out.peer_max = peer_max;
+        let mut body = Vec::new();
+        if let Some(number) = adopt {
+            put_varint(&mut body, number);
+            link.push_control(Kind::Adopt, &body);
+            body.clear();
+        }
+        put_varint(&mut body, generation);
+        put_varint(&mut body, first);
+        link.push_control(Kind::Start, &body);
+        link.started = true;
+        self.current.store(link.number, Ordering::Release);
+        self.up.store(true, Ordering::Release);
+        out.link = Some(link);
+        drop(out);
+        self.wake.notify_one();
+        self.progress.notify_waiters();
+    }
+
+    /// The link is gone; what is owed stays.
+    pub(crate) fn unlink(&self, number: LinkNumber) {
+        let mut out = lock(&self.out);
+        if let Some(link) = out.link.take_if(|link| link.number == number) {
+            link.stop.cancel();
+            self.current.store(0, Ordering::Release);
+        }
+    }
+
+    /// The peer was told down: whoever waits for it waits no longer.
+    pub(crate) fn set_down(&self) {
+        self.up.store(false, Ordering::Release);
+        let mut out = lock(&self.out);
+        out.in_doubt = out.outbox.unacknowledged();
+        drop(out);
+        self.progress.notify_waiters();
+    }
+
+    /// An absent peer's share of the memory for all absent ones, bytes.
+    pub(crate) fn set_absent_limit(&self, limit: usize) {
+        let mut out = lock(&self.out);
+        if out.link.is_none() {
+            out.outbox.set_limit(limit.min(limit_for(self.max_message)));
+        }
+    }
+
+    /// Nothing is owed any more.
+    pub(crate) fn set_gone(&self) {
+        let mut out = lock(&self.out);
+        out.gone = true;
+        out.in_doubt = out.in_doubt.max(out.outbox.unacknowledged());
+        out.outbox = Outbox::new(0);
+        drop(out);
+        self.progress.notify_waiters();
+    }
+
+    /// See [`crate::PeerSender::flush`].
+    pub(crate) async fn flush(&self) -> Result<(), InDoubt> {
+        let target = {
+            let out = lock(&self.out);
+            out.outbox.last()
+        };
+        let mut body = Vec::new();
+        put_varint(&mut body, target);
+        self.control(None, Kind::AckNow, &body);
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            {
+                let out = lock(&self.out);
+                if (out.gone || !self.is_up()) && out.in_doubt > 0 {
+                    return Err(InDoubt { messages: out.in_doubt });
+                }
+                if out.gone || !self.is_up() || out.outbox.is_acknowledged(target) {
+                    return Ok(());
+                }
+            }
+            progress.await;
+        }
+    }
+}
+
+/// One write in the caller's own task. `false`: the writer task has to go on.
+fn write_now(link: &mut LinkOut, outbox: &mut Outbox) -> bool {
+    let wrote = matches!(link.step(outbox), Ok(Step::Wrote | Step::Drained));
+    link.touched = Instant::now();
+    wrote && link.is_idle() && !outbox.has_unsent()
+}

@@ -1,0 +1,71 @@
+//! Puts a node's links together: key, listener, heartbeats, driver.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use talkie_discovery::{Announcement, Discovery, MeshKeys};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::driver::Driver;
+use super::link::Context;
+use super::listener;
+use super::registry::Registry;
+use crate::config::{Config, MAX_MAX_MESSAGE};
+use crate::directory::Directory;
+use crate::error::StartError;
+use crate::peer::Deliver;
+use crate::proto::handshake::Identity;
+
+/// Inputs that may wait for the driver; tasks that bring more wait themselves.
+const INPUTS: usize = 1_024;
+
+/// Listens before the first heartbeat goes out: who hears it dials at once.
+pub(crate) fn start(
+    config: Config,
+    keys: &MeshKeys,
+    deliver: Arc<dyn Deliver>,
+) -> Result<(Arc<Context>, Arc<Directory>), StartError> {
+    let identity = Identity::generate().map_err(StartError::Key)?;
+    let listener = listener::listen(config.listen)?;
+    let bound = listener.local_addr().map_err(|source| StartError::Listen {
+        addr: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+        source,
+    })?;
+    let announcement = Announcement { id: identity.id(), name: config.name.clone(), listen: bound };
+    let (discovery, heard) = Discovery::start(config.discovery, keys.heartbeat.clone(), announcement)?;
+    let (inputs, outputs) = mpsc::channel(INPUTS);
+    let max_message = config.max_message.min(MAX_MAX_MESSAGE);
+    let context = Arc::new(Context {
+        identity,
+        psk: keys.link.clone(),
+        name: config.name,
+        max_message,
+        registry: Registry::new(max_message),
+        links: AtomicU64::new(0),
+        bound,
+        reach: discovery.reach(),
+        inputs,
+        closing: CancellationToken::new(),
+        pairs: Mutex::new(HashMap::new()),
+    });
+    let directory = Arc::new(Directory::default());
+    let accepting = tokio::spawn(listener::accept(Arc::clone(&context), listener)).abort_handle();
+    let driver = Driver::new(
+        Arc::clone(&context),
+        deliver,
+        Arc::clone(&directory),
+        discovery,
+        accepting,
+        fastrand::Rng::new(),
+    );
+    tokio::spawn(driver.run(outputs, heard));
+    Ok((context, directory))
+}
+
+/// The moment `within` from now.
+pub(crate) fn deadline(within: Duration) -> tokio::time::Instant {
+    (Instant::now() + within).into()
+}

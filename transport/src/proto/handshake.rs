@@ -1,0 +1,253 @@
+//! How a link begins: `Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s`, whose steps are types.
+//!
+//! On the wire: the initiator sends four clear bytes (`TLK` and the wire version), then each side sends its Noise
+//! messages behind `length: u16 BE`. The prologue covers the clear bytes. The first message carries nothing (it is
+//! not forward secret), and who cannot make it gets no byte back. The second and third carry a [`Greeting`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use snow::{Builder, HandshakeState, StatelessTransportState, params::NoiseParams};
+use talkie_discovery::{LinkPsk, NodeId};
+use zeroize::Zeroizing;
+
+/// Noise's name of the handshake.
+const PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
+/// What the initiator sends in clear before anything else: magic and the version of the wire.
+pub const PREAMBLE: [u8; 4] = *b"TLK\x01";
+/// Begins the prologue; the preamble follows.
+const PROLOGUE: &[u8] = b"talkie/1 link";
+/// Bytes of the first message: an ephemeral key and the tag of an empty payload.
+pub const FIRST_LEN: usize = 48;
+/// Most bytes that a handshake message may have.
+pub const MAX_LEN: usize = 512;
+/// The protocols that this node speaks above the handshake, lowest and highest.
+pub const RANGE: Range = Range { min: 1, max: 1 };
+
+/// Protocol versions, lowest and highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// Lowest.
+    pub min: u8,
+    /// Highest.
+    pub max: u8,
+}
+
+impl Range {
+    /// The highest version that both speak.
+    pub fn common(self, other: Self) -> Option<u8> {
+        let version = self.max.min(other.max);
+        (version >= self.min && version >= other.min).then_some(version)
+    }
+}
+
+impl std::fmt::Display for Range {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}
+
+/// What both sides say inside the handshake. A later version may append fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Greeting {
+    range: Range,
+}
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The first bytes are not ours.
+    #[error("it does not speak this protocol")]
+    NotTalkie,
+    /// The secret differs, or somebody changed bytes on the way.
+    #[error("it holds another secret, or the connection was tampered with")]
+    Unauthenticated,
+    /// Authenticated, but not understood.
+    #[error("its greeting is malformed")]
+    Malformed,
+    /// No common protocol version.
+    #[error("it speaks protocol {theirs}, this node {ours}")]
+    Version {
+        /// This node's range.
+        ours: Range,
+        /// The peer's range.
+        theirs: Range,
+    },
+    /// The peer is this very node.
+    #[error("it is this node itself")]
+    Myself,
+}
+
+/// A node's static key of one process; its id is a hash of the public half.
+pub struct Identity {
+    private: Zeroizing<Vec<u8>>,
+    id: NodeId,
+}
+
+impl Identity {
+    /// Draws a fresh key from the system's generator.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub fn generate() -> Result<Self, snow::Error> {
+        let pair = Builder::new(params()?).generate_keypair()?;
+        let public: [u8; 32] = pair.public.as_slice().try_into().map_err(|_| snow::Error::Dh)?;
+        Ok(Self { private: Zeroizing::new(pair.private), id: NodeId::of_key(&public) })
+    }
+
+    /// The id that follows from the key.
+    pub const fn id(&self) -> NodeId {
+        self.id
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A peer that has proven the secret and its id, and the keys of the link.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// Who it is: the hash of the key that it proved to hold.
+    pub id: NodeId,
+    /// The keys of both directions.
+    pub keys: Arc<StatelessTransportState>,
+    /// The highest version that both speak.
+    pub version: u8,
+}
+
+fn params() -> Result<NoiseParams, snow::Error> {
+    PATTERN.parse()
+}
+
+fn builder<'a>(
+    identity: &'a Identity,
+    psk: &'a LinkPsk,
+    prologue: &'a [u8],
+) -> Result<Builder<'a>, snow::Error> {
+    Builder::new(params()?).local_private_key(&identity.private)?.psk(0, psk.as_bytes())?.prologue(prologue)
+}
+
+fn prologue() -> Vec<u8> {
+    [PROLOGUE, &PREAMBLE].concat()
+}
+
+fn greet(noise: &mut HandshakeState, range: Range) -> Result<Vec<u8>, HandshakeError> {
+    let payload = postcard::to_stdvec(&Greeting { range }).map_err(|_| HandshakeError::Malformed)?;
+    write(noise, &payload)
+}
+
+fn write(noise: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>, HandshakeError> {
+    let mut message = vec![0; MAX_LEN];
+    let len = noise.write_message(payload, &mut message).map_err(|_| HandshakeError::Malformed)?;
+    message.truncate(len);
+    Ok(message)
+}
+
+fn read(noise: &mut HandshakeState, message: &[u8]) -> Result<Vec<u8>, HandshakeError> {
+    let mut payload = vec![0; MAX_LEN];
+    let len = noise.read_message(message, &mut payload).map_err(|_| HandshakeError::Unauthenticated)?;
+    payload.truncate(len);
+    Ok(payload)
+}
+
+fn greeting(payload: &[u8]) -> Result<Greeting, HandshakeError> {
+    // What a later version appends is left alone.
+    postcard::take_from_bytes(payload).map(|(greeting, _)| greeting).map_err(|_| HandshakeError::Malformed)
+}
+
+fn finish(
+    noise: HandshakeState,
+    own: NodeId,
+    ours: Range,
+    theirs: Range,
+) -> Result<Authenticated, HandshakeError> {
+    let key: [u8; 32] =
+        noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(HandshakeError::Malformed)?;
+    let id = NodeId::of_key(&key);
+    if id == own {
+        return Err(HandshakeError::Myself);
+    }
+    let version = ours.common(theirs).ok_or(HandshakeError::Version { ours, theirs })?;
+    let keys = noise.into_stateless_transport_mode().map_err(|_| HandshakeError::Malformed)?;
+    Ok(Authenticated { id, keys: Arc::new(keys), version })
+}
+
+/// The side that dialed, waiting for the second message.
+#[derive(Debug)]
+pub struct Initiator {
+    noise: HandshakeState,
+    own: NodeId,
+    range: Range,
+}
+
+impl Initiator {
+    /// Begins; the second value is the first message. The preamble goes before it.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub fn new(identity: &Identity, psk: &LinkPsk, range: Range) -> Result<(Self, Vec<u8>), HandshakeError> {
+        let mut noise = builder(identity, psk, &prologue())
+            .and_then(Builder::build_initiator)
+            .map_err(|_| HandshakeError::Malformed)?;
+        let first = write(&mut noise, &[])?;
+        Ok((Self { noise, own: identity.id, range }, first))
+    }
+
+    /// Reads the second message and makes the third. Where only the versions do not fit, the third message is
+    /// there all the same, so that the other side is told too.
+    ///
+    /// # Errors
+    /// Another secret, changed bytes, no common version, or this node itself.
+    pub fn read_second(
+        mut self,
+        second: &[u8],
+    ) -> Result<(Vec<u8>, Result<Authenticated, HandshakeError>), HandshakeError> {
+        let theirs = greeting(&read(&mut self.noise, second)?)?.range;
+        let third = greet(&mut self.noise, self.range)?;
+        Ok((third, finish(self.noise, self.own, self.range, theirs)))
+    }
+}
+
+/// The side that was dialed, waiting for the third message.
+#[derive(Debug)]
+pub struct Responder {
+    noise: HandshakeState,
+    own: NodeId,
+    range: Range,
+}
+
+impl Responder {
+    /// Reads the first message; the second value is the answer to it.
+    ///
+    /// # Errors
+    /// Who does not hold the secret: nothing may be answered then.
+    pub fn read_first(
+        identity: &Identity,
+        psk: &LinkPsk,
+        range: Range,
+        first: &[u8],
+    ) -> Result<(Self, Vec<u8>), HandshakeError> {
+        let mut noise = builder(identity, psk, &prologue())
+            .and_then(Builder::build_responder)
+            .map_err(|_| HandshakeError::Malformed)?;
+        read(&mut noise, first)?;
+        let second = greet(&mut noise, range)?;
+        Ok((Self { noise, own: identity.id, range }, second))
+    }
+
+    /// Reads the third message: now the initiator is known.
+    ///
+    /// # Errors
+    /// Changed bytes, a replayed first message, no common version, or this node itself.
+    pub fn read_third(mut self, third: &[u8]) -> Result<Authenticated, HandshakeError> {
+        let theirs = greeting(&read(&mut self.noise, third)?)?.range;
+        finish(self.noise, self.own, self.range, theirs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

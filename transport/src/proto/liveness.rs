@@ -1,0 +1,182 @@
+//! Whether the peer of one link lives: pings when it is silent, round-trip time, and when silence is death.
+
+use std::time::{Duration, Instant};
+
+/// A link on which nothing was heard for this long is asked for a sign of life, and again every so often.
+pub const PING_AFTER: Duration = Duration::from_millis(500);
+/// Silence from here on is told in the log: three pings went unanswered.
+pub const SUSPECT_AFTER: Duration = Duration::from_millis(1_500);
+/// Silence from here on is death.
+pub const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// A timeout handled later than this means that this node was itself suspended, or starved.
+const LAG: Duration = Duration::from_millis(500);
+/// A fresh round-trip time at least this often, also on a busy link.
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Send a ping with this token.
+    Ping(u64),
+    /// Silent for [`SUSPECT_AFTER`]; told once per silence.
+    Suspect,
+    /// Silent for [`DEAD_AFTER`]: end the link.
+    Dead,
+}
+
+/// One link's liveness. Any authenticated record counts as a sign of life, so a link that is busy with data is
+/// never held dead because a pong waits behind it.
+#[derive(Debug)]
+pub struct Liveness {
+    heard: Instant,
+    pinged: Option<Instant>,
+    token: u64,
+    due: Instant,
+    suspected: bool,
+    rtt: Option<Duration>,
+}
+
+impl Liveness {
+    /// A link that was just made: the first ping is due at once, for the round-trip time.
+    pub const fn new(now: Instant) -> Self {
+        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, rtt: None }
+    }
+
+    /// Smoothed round-trip time (RFC 6298: seven eighths old, one eighth new).
+    pub const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Something authenticated arrived at `at`.
+    pub fn handle_heard(&mut self, at: Instant) {
+        if at > self.heard {
+            self.heard = at;
+            self.suspected = false;
+        }
+    }
+
+    /// The pong to `token` arrived.
+    pub fn handle_pong(&mut self, now: Instant, token: u64) {
+        self.handle_heard(now);
+        if token != self.token {
+            return;
+        }
+        if let Some(sent) = self.pinged {
+            let sample = now.saturating_duration_since(sent);
+            self.rtt = Some(self.rtt.map_or(sample, |old| (old * 7 + sample) / 8));
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub const fn poll_timeout(&self) -> Instant {
+        self.due
+    }
+
+    /// Time has come. `now` much later than [`Self::poll_timeout`] means that this node stood still: the others
+    /// are then given that time again, for they may well have spoken.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Action> {
+        let late = now.saturating_duration_since(self.due);
+        if late > LAG {
+            self.heard = (self.heard + late).min(now);
+        }
+        let silent = now.saturating_duration_since(self.heard);
+        if silent >= DEAD_AFTER {
+            return Some(Action::Dead);
+        }
+        if silent >= SUSPECT_AFTER && !self.suspected {
+            self.suspected = true;
+            self.due = now;
+            return Some(Action::Suspect);
+        }
+        let since_ping = self.pinged.map(|at| now.saturating_duration_since(at));
+        let quiet = silent >= PING_AFTER && since_ping.is_none_or(|since| since >= PING_AFTER);
+        let stale = since_ping.is_none_or(|since| since >= MEASURE_EVERY);
+        let ping = quiet || stale;
+        if ping {
+            self.pinged = Some(now);
+            self.token += 1;
+        }
+        let silence_ends = if silent < PING_AFTER { self.heard + PING_AFTER } else { now + PING_AFTER };
+        self.due = silence_ends.min(self.heard + DEAD_AFTER).max(now + Duration::from_millis(1));
+        ping.then_some(Action::Ping(self.token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Runs timeouts on time until `end`, answering nothing.
+    fn silence(live: &mut Liveness, start: Instant, end: Duration) -> Vec<(Duration, Action)> {
+        let mut seen = Vec::new();
+        while live.poll_timeout() <= start + end {
+            let now = live.poll_timeout();
+            if let Some(action) = live.handle_timeout(now) {
+                seen.push((now - start, action));
+                if action == Action::Dead {
+                    break;
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn silence_is_pinged_suspected_and_death_at_three_seconds() {
+        let start = Instant::now();
+        let mut live = Liveness::new(start);
+        let seen = silence(&mut live, start, Duration::from_secs(10));
+        assert_eq!(seen.first(), Some(&(Duration::ZERO, Action::Ping(1))));
+        assert_eq!(seen.last(), Some(&(DEAD_AFTER, Action::Dead)));
+        assert_eq!(seen.iter().filter(|(_, a)| *a == Action::Suspect).count(), 1);
+        assert!(
+            seen.iter()
+                .any(|(at, a)| *a == Action::Suspect && *at >= SUSPECT_AFTER && *at < 2 * DEAD_AFTER / 3)
+        );
+        let pings = seen.iter().filter(|(_, a)| matches!(a, Action::Ping(_))).count();
+        assert!((5..=7).contains(&pings), "{seen:?}");
+    }
+
+    #[test]
+    fn any_sign_of_life_puts_death_off() {
+        let start = Instant::now();
+        let mut live = Liveness::new(start);
+        for step in 1..=20u32 {
+            let until = start + 400 * MS * step;
+            while live.poll_timeout() <= until {
+                let now = live.poll_timeout();
+                assert!(!matches!(live.handle_timeout(now), Some(Action::Dead | Action::Suspect)));
+            }
+            live.handle_heard(until);
+        }
+    }
+
+    #[test]
+    fn a_node_that_stood_still_does_not_bury_the_others() {
+        let start = Instant::now();
+        let mut live = Liveness::new(start);
+        live.handle_timeout(start);
+        let woken = start + Duration::from_secs(10);
+        assert_ne!(live.handle_timeout(woken), Some(Action::Dead));
+        // But it does so when the silence goes on.
+        let seen = silence(&mut live, woken, Duration::from_secs(10));
+        assert!(matches!(seen.last(), Some((at, Action::Dead)) if *at <= DEAD_AFTER));
+    }
+
+    #[test]
+    fn round_trip_times_are_smoothed_and_old_pongs_ignored() {
+        let start = Instant::now();
+        let mut live = Liveness::new(start);
+        assert_eq!(live.handle_timeout(start), Some(Action::Ping(1)));
+        live.handle_pong(start + 8 * MS, 1);
+        assert_eq!(live.rtt(), Some(8 * MS));
+        live.handle_pong(start + 100 * MS, 7);
+        assert_eq!(live.rtt(), Some(8 * MS));
+        let now = start + 600 * MS;
+        assert_eq!(live.handle_timeout(now), Some(Action::Ping(2)));
+        live.handle_pong(now + 16 * MS, 2);
+        assert_eq!(live.rtt(), Some(9 * MS));
+    }
+}

@@ -1,0 +1,442 @@
+//! Whom to dial, which of two links to a peer stays, when it is told up and down, and when it is forgotten.
+//!
+//! Either side dials what it hears of at once. Of two links that meet, the node with the greater id decides: it is
+//! the pair's *arbiter*, so both sides keep the same one whatever crosses on the way. Every link that is taken up
+//! has a number, one more than the last of that pair; a peer that dials says which number it saw last and whether
+//! that link lives for it, and so the arbiter tells a twin dial (refuse it) from a link that is dead over there.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use talkie_discovery::{NodeId, Via};
+
+use crate::events::DownReason;
+
+mod dials;
+pub use dials::{DialNumber, Outcome, Target};
+use dials::{Dials, Pace};
+
+/// Peers that may be linked at once.
+pub const MAX_PEERS: usize = 1_024;
+/// Nodes known and not linked: heard of, or lost and owed something.
+pub const MAX_UNLINKED: usize = 4_096;
+/// A link that broke is dialed again before its peer is told down, this long at most. A killed process refuses at
+/// once; a reset link of a live one is back in a few milliseconds.
+pub const GRACE: Duration = Duration::from_millis(50);
+/// How long what a lost peer is owed is kept.
+pub const OWED_FOR: Duration = Duration::from_secs(600);
+/// A node that was only heard of, and of which nothing is heard any more.
+const CANDIDATE_FOR: Duration = Duration::from_secs(30);
+
+/// Names one connection of this node.
+pub type LinkNumber = u64;
+
+/// What the mesh wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first link to a peer, or the first after it was told down.
+    Up(NodeId),
+    /// The peer is gone for now.
+    Down(NodeId, DownReason),
+    /// The peer left, or was away for [`OWED_FOR`]: it is owed nothing any more.
+    Forgotten(NodeId),
+    /// Whether one of our partners (by its place in the settings) is linked has changed.
+    Partner(usize, bool),
+}
+
+/// A connection to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial {
+    /// Names it in [`Mesh::handle_dial_ended`].
+    pub number: DialNumber,
+    /// Whom to reach.
+    pub target: Target,
+    /// Where, the likeliest first.
+    pub addrs: Vec<SocketAddr>,
+    /// How the target was found.
+    pub via: Via,
+}
+
+/// What a peer says of its side of the pair, on a link that was just authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Who.
+    pub id: NodeId,
+    /// The connection.
+    pub link: LinkNumber,
+    /// Number of the newest link that the peer took up with us; 0 for none.
+    pub seen: u64,
+    /// Whether that link lives for the peer.
+    pub live: bool,
+    /// How the two found each other, as far as the dialing side knows.
+    pub via: Via,
+}
+
+/// What becomes of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is taken up under this number; the other link, where there was one, ends.
+    Adopt {
+        /// Number of the link in this pair.
+        number: u64,
+        /// The link that it replaces.
+        replaces: Option<LinkNumber>,
+    },
+    /// Another link is in use, or there are too many peers.
+    Refuse,
+}
+
+#[derive(Debug)]
+struct Entry {
+    addrs: Vec<SocketAddr>,
+    via: Via,
+    heard: Instant,
+    link: Option<LinkNumber>,
+    /// Number of the newest link taken up; 0 before the first.
+    adopted: u64,
+    told_up: bool,
+    lost: Option<Instant>,
+    grace: Option<Instant>,
+    pace: Pace,
+}
+
+impl Entry {
+    fn new(now: Instant, via: Via) -> Self {
+        Self {
+            addrs: Vec::new(),
+            via,
+            heard: now,
+            link: None,
+            adopted: 0,
+            told_up: false,
+            lost: None,
+            grace: None,
+            pace: Pace::default(),
+        }
+    }
+}
+
+/// One address of a partner of the settings. Whom it leads to is known after a handshake.
+#[derive(Debug, Default)]
+struct Lead {
+    to: Option<NodeId>,
+    myself: bool,
+    pace: Pace,
+}
+
+/// The cold machine of all links: belongs to one task.
+#[derive(Debug)]
+pub struct Mesh {
+    own: NodeId,
+    peers: HashMap<NodeId, Entry>,
+    leads: HashMap<(usize, SocketAddr), Lead>,
+    partners: HashMap<usize, bool>,
+    dials: Dials,
+    transmits: VecDeque<Dial>,
+    events: VecDeque<Event>,
+}
+
+impl Mesh {
+    /// The mesh seen from node `own`.
+    pub fn new(own: NodeId) -> Self {
+        Self {
+            own,
+            peers: HashMap::new(),
+            leads: HashMap::new(),
+            partners: HashMap::new(),
+            dials: Dials::default(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Whether this node decides which link to `id` stays.
+    pub fn is_arbiter(&self, id: NodeId) -> bool {
+        self.own > id
+    }
+
+    /// The newest link taken up with `id` (0: none), and whether it lives.
+    pub fn state_of(&self, id: NodeId) -> (u64, bool) {
+        self.peers.get(&id).map_or((0, false), |entry| (entry.adopted, entry.link.is_some()))
+    }
+
+    /// How the node was found.
+    pub fn via(&self, id: NodeId) -> Option<Via> {
+        self.peers.get(&id).map(|entry| entry.via)
+    }
+
+    /// Linked peers.
+    pub fn linked(&self) -> usize {
+        self.peers.values().filter(|entry| entry.link.is_some()).count()
+    }
+
+    /// A fresh, authenticated heartbeat: the node lives and can be dialed at these addresses.
+    pub fn handle_seen(&mut self, now: Instant, rng: &mut fastrand::Rng, id: NodeId, addrs: Vec<SocketAddr>) {
+        if id == self.own || addrs.is_empty() {
+            return;
+        }
+        if !self.peers.contains_key(&id) && !self.make_room(now) {
+            return;
+        }
+        let members = self.peers.len();
+        let entry = self.peers.entry(id).or_insert_with(|| Entry::new(now, Via::Multicast));
+        entry.addrs = addrs;
+        entry.heard = now;
+        if entry.link.is_none() {
+            entry.pace.hurry(now, dials::spread(rng, members));
+        }
+    }
+
+    /// Addresses that a peer told of itself over a link: where to dial it when the link breaks.
+    pub fn handle_told(&mut self, id: NodeId, addrs: &[SocketAddr]) {
+        if let Some(entry) = self.peers.get_mut(&id) {
+            for addr in addrs {
+                if !entry.addrs.contains(addr) && entry.addrs.len() < dials::MAX_ADDRS {
+                    entry.addrs.push(*addr);
+                }
+            }
+        }
+    }
+
+    /// A partner's name led to these addresses. Each is tried, for one name may stand for several nodes.
+    pub fn handle_partner(&mut self, now: Instant, partner: usize, addrs: &[SocketAddr]) {
+        self.leads.retain(|(of, addr), lead| *of != partner || lead.to.is_some() || addrs.contains(addr));
+        self.partners.entry(partner).or_insert(false);
+        for addr in addrs.iter().take(dials::MAX_LEADS) {
+            let lead = self.leads.entry((partner, *addr)).or_default();
+            if lead.to.is_none() && !lead.myself {
+                lead.pace.begin(now);
+            }
+        }
+    }
+
+    /// A dial came to its end.
+    pub fn handle_dial_ended(
+        &mut self,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+        number: DialNumber,
+        outcome: Outcome,
+    ) {
+        match self.dials.end(number) {
+            Some(Target::Node(id)) => {
+                let Some(entry) = self.peers.get_mut(&id) else { return };
+                let current = entry.pace.ended(number);
+                if entry.link.is_none() && current {
+                    let lost_for = entry.lost.map(|at| now.saturating_duration_since(at));
+                    entry.pace.back_off(now, rng, dials::cap(lost_for));
+                    // The immediate redial did not work: there is nothing to wait for.
+                    if matches!(outcome, Outcome::Failed) && entry.grace.take().is_some() {
+                        self.tell_down(id, DownReason::Closed);
+                    }
+                }
+            }
+            Some(Target::Partner(partner, addr)) => {
+                let Some(lead) = self.leads.get_mut(&(partner, addr)) else { return };
+                lead.pace.ended(number);
+                match outcome {
+                    Outcome::Reached(id) => lead.to = Some(id),
+                    Outcome::Myself => lead.myself = true,
+                    Outcome::Failed => {}
+                }
+                if !lead.myself {
+                    lead.pace.back_off(now, rng, dials::cap(None));
+                }
+                self.tell_partners();
+            }
+            None => {}
+        }
+    }
+
+    /// The arbiter's decision over a link that was just authenticated.
+    pub fn handle_offer(&mut self, now: Instant, offer: &Offer) -> Decision {
+        if let Some(entry) = self.peers.get(&offer.id) {
+            // Our newest link is dead over there: only then does this one replace it.
+            let dead_there = offer.seen == entry.adopted && !offer.live;
+            if entry.link.is_some() && !dead_there {
+                return Decision::Refuse;
+            }
+        }
+        let adopted = self.peers.get(&offer.id).map_or(0, |entry| entry.adopted);
+        self.take_up(now, offer, adopted.max(offer.seen).saturating_add(1))
+    }
+
+    /// The arbiter took a link up under `number`: follow it, unless it took up a newer one since.
+    pub fn handle_adopted(&mut self, now: Instant, offer: &Offer, number: u64) -> Decision {
+        if self.peers.get(&offer.id).is_some_and(|entry| number <= entry.adopted) {
+            return Decision::Refuse;
+        }
+        self.take_up(now, offer, number)
+    }
+
+    fn take_up(&mut self, now: Instant, offer: &Offer, number: u64) -> Decision {
+        let known = self.peers.contains_key(&offer.id);
+        if (!known && !self.make_room(now)) || self.linked() >= MAX_PEERS {
+            return Decision::Refuse;
+        }
+        let entry = self.peers.entry(offer.id).or_insert_with(|| Entry::new(now, offer.via));
+        let replaces = entry.link.replace(offer.link);
+        entry.adopted = number;
+        entry.lost = None;
+        entry.grace = None;
+        entry.pace = Pace::default();
+        if !entry.told_up {
+            entry.told_up = true;
+            self.events.push_back(Event::Up(offer.id));
+        }
+        self.tell_partners();
+        Decision::Adopt { number, replaces }
+    }
+
+    /// A link ended. One that was replaced is of no interest any more.
+    pub fn handle_closed(&mut self, now: Instant, id: NodeId, link: LinkNumber, reason: DownReason) {
+        let Some(entry) = self.peers.get_mut(&id) else { return };
+        if entry.link != Some(link) {
+            return;
+        }
+        entry.link = None;
+        if reason == DownReason::Left {
+            self.tell_down(id, reason);
+            self.forget(id);
+            return;
+        }
+        entry.lost = Some(now);
+        entry.pace = Pace::default();
+        entry.pace.begin(now);
+        for lead in self.leads.values_mut().filter(|lead| lead.to == Some(id)) {
+            lead.to = None;
+            lead.pace = Pace::default();
+            lead.pace.begin(now);
+        }
+        if reason == DownReason::Closed && !entry.addrs.is_empty() {
+            entry.grace = Some(now + GRACE);
+        } else {
+            self.tell_down(id, reason);
+        }
+        self.tell_partners();
+    }
+
+    /// A node said goodbye by heartbeat. Where a link lives, the link decides.
+    pub fn handle_left(&mut self, id: NodeId) {
+        if self.peers.get(&id).is_some_and(|entry| entry.link.is_none()) {
+            self.tell_down(id, DownReason::Left);
+            self.forget(id);
+        }
+    }
+
+    /// The next connection to make.
+    pub fn poll_transmit(&mut self) -> Option<Dial> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to do.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; none: nothing is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let room = self.dials.has_room();
+        let peers = self.peers.values().filter(|entry| entry.link.is_none()).flat_map(|entry| {
+            let end = entry.lost.map_or(entry.heard + CANDIDATE_FOR, |lost| lost + OWED_FOR);
+            [Some(end), entry.grace, entry.pace.due().filter(|_| room)]
+        });
+        let leads = self.leads.values().map(|lead| lead.pace.due().filter(|_| room));
+        peers.chain(leads).flatten().min()
+    }
+
+    /// Time has come: dials that are due, peers to tell down, nodes to forget.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let mut over = Vec::new();
+        let mut done = Vec::new();
+        for (id, entry) in self.peers.iter_mut().filter(|(_, entry)| entry.link.is_none()) {
+            if entry.grace.is_some_and(|until| until <= now) {
+                entry.grace = None;
+                over.push(*id);
+            }
+            let end = entry.lost.map_or(entry.heard + CANDIDATE_FOR, |lost| lost + OWED_FOR);
+            if end <= now {
+                done.push(*id);
+            } else if let Some(number) = entry.pace.start(now, &mut self.dials, Target::Node(*id)) {
+                let (addrs, via) = (entry.addrs.clone(), entry.via);
+                self.transmits.push_back(Dial { number, target: Target::Node(*id), addrs, via });
+            }
+        }
+        for ((partner, addr), lead) in &mut self.leads {
+            let linked = lead.to.and_then(|id| self.peers.get(&id)).is_some_and(|entry| entry.link.is_some());
+            let target = Target::Partner(*partner, *addr);
+            if linked || lead.myself {
+                lead.pace.stop();
+            } else if let Some(number) = lead.pace.start(now, &mut self.dials, target) {
+                self.transmits.push_back(Dial { number, target, addrs: vec![*addr], via: Via::Partner });
+            }
+        }
+        for id in over {
+            self.tell_down(id, DownReason::Closed);
+        }
+        for id in done {
+            self.forget(id);
+        }
+    }
+
+    fn tell_down(&mut self, id: NodeId, reason: DownReason) {
+        if let Some(entry) = self.peers.get_mut(&id)
+            && std::mem::take(&mut entry.told_up)
+        {
+            self.events.push_back(Event::Down(id, reason));
+        }
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        let Some(entry) = self.peers.remove(&id) else { return };
+        if entry.told_up {
+            self.events.push_back(Event::Down(id, DownReason::Closed));
+        }
+        if entry.adopted > 0 {
+            self.events.push_back(Event::Forgotten(id));
+        }
+        for lead in self.leads.values_mut().filter(|lead| lead.to == Some(id)) {
+            lead.to = None;
+        }
+        self.tell_partners();
+    }
+
+    /// Makes room for one more node, at the cost of the one unheard or lost for longest.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let unlinked = self.peers.values().filter(|entry| entry.link.is_none()).count();
+        if unlinked < MAX_UNLINKED {
+            return true;
+        }
+        let oldest = self
+            .peers
+            .iter()
+            .filter(|(_, entry)| entry.link.is_none())
+            // What was only heard of goes before what is owed something.
+            .max_by_key(|(_, entry)| (entry.lost.is_none(), now.saturating_duration_since(entry.heard)))
+            .map(|(id, _)| *id);
+        let Some(id) = oldest else { return false };
+        self.forget(id);
+        true
+    }
+
+    fn tell_partners(&mut self) {
+        for (partner, told) in &mut self.partners {
+            let linked = self.leads.iter().any(|((of, _), lead)| {
+                of == partner
+                    && (lead.myself
+                        || lead
+                            .to
+                            .and_then(|id| self.peers.get(&id))
+                            .is_some_and(|entry| entry.link.is_some()))
+            });
+            if linked != *told {
+                *told = linked;
+                self.events.push_back(Event::Partner(*partner, linked));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

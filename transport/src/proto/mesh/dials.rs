@@ -1,0 +1,147 @@
+//! When a target is dialed: at once, then with growing pauses and jitter; a few at a time.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use talkie_discovery::NodeId;
+
+/// Dials under way at once; each costs a socket and a handshake of about a millisecond.
+pub(super) const MAX_DIALS: usize = 32;
+/// Addresses kept of one node.
+pub(super) const MAX_ADDRS: usize = 8;
+/// Addresses tried of one partner's name.
+pub(super) const MAX_LEADS: usize = 64;
+/// First pause after a failed dial; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause for a peer lost a short while ago: it is probably back soon, and owed something.
+const LOST_CAP: Duration = Duration::from_secs(1);
+/// For how long [`LOST_CAP`] holds.
+const LOST_SHORT: Duration = Duration::from_secs(60);
+/// Longest pause otherwise.
+const CAP: Duration = Duration::from_secs(5);
+/// A fresh heartbeat brings the next dial forward, but not closer than this to the last one.
+const HURRY_AFTER: Duration = Duration::from_millis(250);
+/// In a larger mesh than this a newcomer is not dialed by everybody in the same moment.
+const CALM_MESH: usize = 16;
+/// By how much the dials of a newcomer are spread per known node beyond [`CALM_MESH`], at most a quarter second.
+const SPREAD_PER_NODE: Duration = Duration::from_millis(2);
+
+/// Names a dial.
+pub type DialNumber = u64;
+
+/// Whom a dial is to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A node whose id is known.
+    Node(NodeId),
+    /// One address of a partner, by the partner's place in the settings.
+    Partner(usize, SocketAddr),
+}
+
+/// How a dial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A handshake showed this node there; its link may have been refused in favour of another.
+    Reached(NodeId),
+    /// The address is this node's own.
+    Myself,
+    /// Not reached, or not a member of this mesh.
+    Failed,
+}
+
+/// Longest pause between dials of a target that was lost so long ago, if it ever was linked.
+pub(super) fn cap(lost_for: Option<Duration>) -> Duration {
+    if lost_for.is_some_and(|ago| ago < LOST_SHORT) { LOST_CAP } else { CAP }
+}
+
+/// By how much to put off the dial of a newcomer in a mesh of `members`.
+pub(super) fn spread(rng: &mut fastrand::Rng, members: usize) -> Duration {
+    let width = SPREAD_PER_NODE * members.saturating_sub(CALM_MESH).min(125) as u32;
+    width.mul_f64(rng.f64())
+}
+
+/// The dials under way.
+#[derive(Debug, Default)]
+pub(super) struct Dials {
+    last: DialNumber,
+    open: HashMap<DialNumber, Target>,
+}
+
+impl Dials {
+    pub(super) fn has_room(&self) -> bool {
+        self.open.len() < MAX_DIALS
+    }
+
+    fn begin(&mut self, target: Target) -> DialNumber {
+        self.last += 1;
+        self.open.insert(self.last, target);
+        self.last
+    }
+
+    pub(super) fn end(&mut self, number: DialNumber) -> Option<Target> {
+        self.open.remove(&number)
+    }
+}
+
+/// The pace at which one target is dialed.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    due: Option<Instant>,
+    started: Option<Instant>,
+    current: Option<DialNumber>,
+    failures: u32,
+}
+
+impl Pace {
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Dial now, unless a dial is under way or planned.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if self.current.is_none() && self.due.is_none() {
+            self.due = Some(now);
+        }
+    }
+
+    /// There is news of the target: dial soon, even beside a dial that hangs.
+    pub(super) fn hurry(&mut self, now: Instant, spread: Duration) {
+        let soonest = self.started.map_or(now + spread, |at| (at + HURRY_AFTER).max(now));
+        if self.current.is_none() || soonest <= now {
+            self.due = Some(self.due.map_or(soonest, |due| due.min(soonest)));
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.due = None;
+    }
+
+    /// Starts the dial if it is due and there is room for it.
+    pub(super) fn start(&mut self, now: Instant, dials: &mut Dials, target: Target) -> Option<DialNumber> {
+        if self.due.is_none_or(|due| due > now) || !dials.has_room() {
+            return None;
+        }
+        let number = dials.begin(target);
+        self.due = None;
+        self.started = Some(now);
+        self.current = Some(number);
+        Some(number)
+    }
+
+    /// Whether the dial that ended was the newest.
+    pub(super) fn ended(&mut self, number: DialNumber) -> bool {
+        let newest = self.current == Some(number);
+        if newest {
+            self.current = None;
+        }
+        newest
+    }
+
+    /// Plans the next dial: the pause doubles up to `cap`, a quarter up or down by chance.
+    pub(super) fn back_off(&mut self, now: Instant, rng: &mut fastrand::Rng, cap: Duration) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(cap);
+        self.failures = self.failures.saturating_add(1);
+        self.due = Some(now + pause.mul_f64(0.75 + rng.f64() / 2.0));
+    }
+}

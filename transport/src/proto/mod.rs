@@ -1,0 +1,10 @@
+//! What decides: no socket, no clock, no task. `now` and the random generator are arguments.
+
+pub mod handshake;
+pub mod inbox;
+pub mod liveness;
+pub mod mesh;
+pub mod open;
+pub mod outbox;
+pub mod record;
+pub mod seal;
