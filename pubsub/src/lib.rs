@@ -1,5 +1,6 @@
 //! Talkie: programs on a local network that find each other and share topics.
 
+pub mod proto;
 mod topic;
 
 pub use topic::{

@@ -179,6 +179,11 @@ impl Pattern {
         !self.0.contains('*')
     }
 
+    /// The one topic that it matches, if it has no wildcard.
+    pub fn as_topic(&self) -> Option<Topic> {
+        self.is_exact().then(|| Topic(self.0.clone()))
+    }
+
     /// Whether the topic is one that this pattern wants.
     ///
     /// At most segments × segments comparisons, whatever the wildcards: after a mismatch only the last `**` is

@@ -1,0 +1,9 @@
+//! Who wants what, decided without socket, clock or task.
+//!
+//! Public so that simulations can drive the machines; not part of what is kept stable for services.
+
+pub mod envelope;
+pub mod index;
+pub mod interest;
+pub mod pattern_map;
+pub mod replica;
