@@ -5,7 +5,8 @@
 //! A variable that is set to the empty text counts as not set, as compose files and unit files write it.
 
 use std::ffi::{OsStr, OsString};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use talkie_discovery::{Groups, InterfaceSpec, Partner, Reach, Secret};
@@ -217,9 +218,7 @@ pub fn from_flags<'a>(
 ///
 /// # Errors
 /// [`ConfigError::Misspelt`] for a `TALKIE_` variable within two letters of a known one.
-pub fn check_names<'a>(
-    variables: impl IntoIterator<Item = &'a OsStr>,
-) -> Result<Vec<String>, ConfigError> {
+pub fn check_names<'a>(variables: impl IntoIterator<Item = &'a OsStr>) -> Result<Vec<String>, ConfigError> {
     let mut warnings = Vec::new();
     for name in variables {
         let name = name.to_string_lossy();
@@ -229,7 +228,8 @@ pub fn check_names<'a>(
         if injected || SETTINGS.iter().any(|known| known.variable == name) {
             continue;
         }
-        let nearest = SETTINGS.iter().map(|known| (distance(&name, known.variable), known)).min_by_key(|c| c.0);
+        let nearest =
+            SETTINGS.iter().map(|known| (distance(&name, known.variable), known)).min_by_key(|c| c.0);
         match nearest {
             Some((0..=2, known)) => {
                 return Err(ConfigError::Misspelt {
@@ -261,7 +261,8 @@ fn resolve(
         Some(Source { setting, name: setting.flag, text: given.join(OsStr::new(",")) })
     };
     let from_environment = |setting: &'static Setting| {
-        let (_, text) = environment.iter().find(|(name, text)| name == setting.variable && !text.is_empty())?;
+        let (_, text) =
+            environment.iter().find(|(name, text)| name == setting.variable && !text.is_empty())?;
         Some(Source { setting, name: setting.variable, text: text.clone() })
     };
 
@@ -338,10 +339,14 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     let at: SocketAddr = text.parse().map_err(|_| String::new())?;
     match at.ip() {
         ip if ip.is_multicast() => Err("a multicast address cannot be listened on".to_owned()),
-        std::net::IpAddr::V4(ip) if ip.is_broadcast() => {
-            Err("the broadcast address cannot be listened on".to_owned())
-        }
-        _ => Ok(at),
+        IpAddr::V4(ip) if ip.is_broadcast() => Err("the broadcast address cannot be listened on".to_owned()),
+        // Whether the port is free, only the start can tell; whether the address is this host's, its value decides.
+        ip => match TcpListener::bind((ip, 0)) {
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                Err("no interface of this host has this address".to_owned())
+            }
+            _ => Ok(at),
+        },
     }
 }
 

@@ -82,6 +82,7 @@ fn every_bad_value_is_one_line_with_setting_value_and_what_would_be_right() {
         ("TALKIE_LISTEN", "127.0.0.1:65536"),
         ("TALKIE_LISTEN", "localhost:8255"),
         ("TALKIE_LISTEN", "239.255.82.55:8255"),
+        ("TALKIE_LISTEN", "192.0.2.77:8255"),
         ("TALKIE_PARTNERS", "alpha:0"),
         ("TALKIE_PARTNERS", "alpha:port"),
         ("TALKIE_PARTNERS", "alpha beta"),
