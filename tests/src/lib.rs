@@ -10,6 +10,8 @@
 //! - [`feeder`]: standard input at a steady pace
 //! - [`hosts`]: network namespaces on a bridge as hosts, with cables to cut
 //! - [`ledger`]: what was published against what each subscriber printed
+//! - [`proxy`]: somebody in the middle of a link, who records, cuts and tampers
+//! - [`stranger`]: an attacker on loopback without the secret
 //! - [`temp`]: a file that goes with its test
 //!
 //! Nothing leaves the machine: outside of a namespace every command gets `--interface lo`.
@@ -28,6 +30,8 @@ pub mod ledger;
 pub mod lines;
 pub mod mesh;
 pub mod process;
+pub mod proxy;
+pub mod stranger;
 pub mod temp;
 
 use std::time::Duration;

@@ -1,21 +1,21 @@
 //! A running command: lines awaited with a deadline, never a sleep.
 
+mod pipes;
+mod usage;
+
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    io::{BufRead, BufReader, Read, Write},
+    io::Write,
     os::unix::process::ExitStatusExt,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
 
 use nix::{
-    sys::{
-        signal::{Signal, kill},
-        wait::{Id, WaitPidFlag, waitid},
-    },
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
@@ -86,11 +86,11 @@ impl Process {
         let state = State { stdout_open: true, stderr_open: true, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let reader = Arc::clone(&shared);
-        thread::spawn(move || read_stdout(&reader, stdout));
+        thread::spawn(move || pipes::read_stdout(&reader, stdout));
         let reader = Arc::clone(&shared);
-        thread::spawn(move || read_stderr(&reader, stderr));
+        thread::spawn(move || pipes::read_stderr(&reader, stderr));
         let waiter = Arc::clone(&shared);
-        thread::spawn(move || reap(&waiter, child, pid));
+        thread::spawn(move || pipes::reap(&waiter, child, pid));
         Self { label, pid, json, stdin, shared }
     }
 
@@ -170,6 +170,14 @@ impl Process {
         let logged = self
             .wait_until(within, |state| String::from_utf8_lossy(&state.stderr).contains(text).then_some(()));
         assert!(logged.is_some(), "no {text:?} on standard error within {within:?}\n{}", self.story());
+    }
+
+    /// The length of a fault: panics if the process prints a line meanwhile.
+    #[track_caller]
+    pub fn stays_silent(&self, during: Duration) {
+        let before = self.shared.lock().lines.len();
+        let spoke = self.wait_until(during, |state| (state.lines.len() > before).then_some(()));
+        assert!(spoke.is_none(), "it should have stayed silent for {during:?}\n{}", self.story());
     }
 
     /// How many lines of this event have been printed.
@@ -298,42 +306,6 @@ impl Process {
         self.shared.lock().stdout_refused = true;
     }
 
-    /// Resident memory in bytes.
-    ///
-    /// # Panics
-    /// If the process has ended.
-    #[track_caller]
-    pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("a live process");
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS of a live process");
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().expect("VmRSS in kB");
-        kib * 1024
-    }
-
-    /// Processor time used so far, user and system.
-    ///
-    /// # Panics
-    /// If the process has ended.
-    #[track_caller]
-    pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("a live process");
-        let after_name = stat.rsplit_once(')').expect("stat names the command").1;
-        let fields: Vec<&str> = after_name.split_whitespace().collect();
-        let ticks: u64 =
-            fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
-        Duration::from_millis(ticks * 10) // USER_HZ is 100 on every Linux that we know
-    }
-
-    /// How many files and sockets the process holds open.
-    ///
-    /// # Panics
-    /// If the process has ended.
-    #[track_caller]
-    pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).expect("a live process").count()
-    }
-
     /// What the process printed, for a failure message.
     pub fn story(&self) -> String {
         let state = self.shared.lock();
@@ -411,55 +383,4 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics under this lock")
     }
-}
-
-fn read_stdout(shared: &Shared, stdout: impl Read) {
-    let mut stdout = BufReader::new(stdout);
-    loop {
-        let mut raw = Vec::new();
-        let end = stdout.read_until(b'\n', &mut raw).map_or(true, |read| read == 0);
-        let mut state = shared.lock();
-        if end || state.stdout_refused {
-            state.stdout_open = false;
-            break;
-        }
-        if raw.ends_with(b"\n") {
-            raw.pop();
-        }
-        drop(state);
-        let json: Option<Value> = serde_json::from_slice(&raw).ok();
-        let mut state = shared.lock();
-        if let Some(event) = json.as_ref().and_then(|json| json["event"].as_str()) {
-            *state.counts.entry(event.to_owned()).or_default() += 1;
-        }
-        state.lines.push(Line { at: Instant::now(), raw, json, taken: false });
-        shared.changed.notify_all();
-    }
-    drop(stdout);
-    shared.changed.notify_all();
-}
-
-fn read_stderr(shared: &Shared, mut stderr: impl Read) {
-    let mut buffer = [0; 4096];
-    loop {
-        let read = stderr.read(&mut buffer).unwrap_or(0);
-        let mut state = shared.lock();
-        state.stderr_open = read > 0;
-        state.stderr.extend_from_slice(&buffer[..read]);
-        shared.changed.notify_all();
-        if read == 0 {
-            return;
-        }
-    }
-}
-
-fn reap(shared: &Shared, mut child: Child, pid: Pid) {
-    // Wait without reaping, then reap under the lock: nobody may signal a number that was given away.
-    while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
-        .is_err_and(|e| e == nix::Error::EINTR)
-    {}
-    let mut state = shared.lock();
-    let status = child.wait().expect("an ended child can be reaped");
-    state.exit = Some((status, Instant::now()));
-    shared.changed.notify_all();
 }
