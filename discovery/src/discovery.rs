@@ -1,6 +1,5 @@
 //! The handle: start, events, stop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,53 +9,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Config;
 use crate::error::StartError;
+use crate::event::Event;
 use crate::io::driver;
 use crate::keys::HeartbeatKey;
-use crate::node::{NodeId, NodeName};
+use crate::node::Announcement;
 use crate::reach::Reach;
 use crate::stats::{Counters, Stats};
 
 /// How long [`Discovery::stop`] may take: three goodbyes some milliseconds apart, with room for a busy host.
 const STOP_BOUND: Duration = Duration::from_millis(50);
-
-/// What a node says of itself in its heartbeats.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
-    /// Its id.
-    pub id: NodeId,
-    /// Its name.
-    pub name: NodeName,
-    /// Where it listens: the bound TCP address, which may be a wildcard.
-    pub listen: SocketAddr,
-}
-
-/// What discovery found. All of it is a hint of whom to dial: only a link makes a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A fresh heartbeat of another node, or a copy of it by which more of its addresses are known.
-    Seen {
-        /// Who it is.
-        id: NodeId,
-        /// What it is called.
-        name: NodeName,
-        /// Where it listens: 1 to 4 addresses that came sealed in the heartbeat and are on-link here, those
-        /// of the interface it was heard on first. Link-local IPv6 has the scope of that interface.
-        addrs: Vec<SocketAddr>,
-    },
-    /// Another node said goodbye.
-    Left {
-        /// Which one.
-        id: NodeId,
-    },
-    /// A partner's addresses as they are now. Told again with back-off until it is said to be linked.
-    Partner {
-        /// Its place in [`Config::partners`].
-        partner: usize,
-        /// One or more addresses, without repetition, in the resolver's order.
-        addrs: Vec<SocketAddr>,
-    },
-}
 
 /// Finds other nodes: sends and hears heartbeats, resolves partners. Dropping it stops without a goodbye.
 #[derive(Debug)]

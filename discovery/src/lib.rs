@@ -18,6 +18,7 @@
 mod config;
 mod discovery;
 mod error;
+mod event;
 #[allow(clippy::disallowed_methods)]
 mod io;
 mod keys;
@@ -28,13 +29,14 @@ mod secret;
 mod stats;
 
 pub use config::{Config, DEFAULT_PORT, Groups, Host, HostName, InterfaceSpec, Partner, Scope, Via};
-pub use discovery::{Announcement, Discovery, Event, Events};
+pub use discovery::{Discovery, Events};
 pub use error::{
     GroupError, InterfaceError, InterfaceSpecError, NodeIdError, NodeNameError, PartnerError, SecretError,
     SecretFileError, StartError,
 };
+pub use event::Event;
 pub use keys::{CheckWord, HeartbeatKey, LinkPsk, MeshKeys};
-pub use node::{NodeId, NodeName};
+pub use node::{Announcement, NodeId, NodeName};
 pub use reach::{Interface, Reach};
 pub use secret::Secret;
 pub use stats::Stats;

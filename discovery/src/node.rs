@@ -1,6 +1,7 @@
 //! Who a node is: an id that no two processes share, and a name for people.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -155,6 +156,17 @@ impl<'de> Deserialize<'de> for NodeName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// What a node says of itself in its heartbeats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: NodeName,
+    /// Where it listens: the bound TCP address, which may be a wildcard.
+    pub listen: SocketAddr,
 }
 
 #[cfg(test)]

@@ -132,4 +132,4 @@ fn same_prefix(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

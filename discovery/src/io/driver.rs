@@ -6,8 +6,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::discovery::{Announcement, Event};
+use crate::event::Event;
 use crate::keys::HeartbeatKey;
+use crate::node::Announcement;
 use crate::reach::Reach;
 use crate::stats::Counters;
 

@@ -1,0 +1,33 @@
+//! What discovery tells.
+
+use std::net::SocketAddr;
+
+use crate::node::{NodeId, NodeName};
+
+/// What discovery found. All of it is a hint of whom to dial: only a link makes a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A fresh heartbeat of another node, or a copy of it by which more of its addresses are known.
+    Seen {
+        /// Who it is.
+        id: NodeId,
+        /// What it is called.
+        name: NodeName,
+        /// Where it listens: 1 to 4 addresses that came sealed in the heartbeat and are on-link here, those
+        /// of the interface it was heard on first. Link-local IPv6 has the scope of that interface.
+        addrs: Vec<SocketAddr>,
+    },
+    /// Another node said goodbye.
+    Left {
+        /// Which one.
+        id: NodeId,
+    },
+    /// A partner's addresses as they are now. Told again with back-off until it is said to be linked.
+    Partner {
+        /// Its place in [`Config::partners`](crate::Config::partners).
+        partner: usize,
+        /// One or more addresses, without repetition, in the resolver's order.
+        addrs: Vec<SocketAddr>,
+    },
+}

@@ -1,0 +1,235 @@
+//! Who is here: seen, moved, gone. Bounded, and deaf to what it has heard before.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::announcer::pace;
+use super::beacon::{Beacon, MAX_ADDRS};
+use super::recent::Recent;
+use crate::event::Event;
+use crate::node::{NodeId, NodeName};
+
+/// The most nodes that are here, and the most gone ones whose last sequence is remembered. A member that makes up
+/// ids can push out the least recently heard; links do not depend on it.
+pub const MAX_NODES: usize = 4_096;
+
+/// How long a node is here without a heartbeat: thirty paces of a small mesh, and three of a large one.
+const EXPIRY: Duration = Duration::from_secs(30);
+const EXPIRY_PACES: u32 = 3;
+
+/// The most ways on which copies of one heartbeat are told apart; further ways are taken for replays.
+const MAX_WAYS: usize = 32;
+
+/// The most nodes with something to tell, before those without are sorted out: twice what both tables hold.
+const MAX_NEWS: usize = 4 * MAX_NODES;
+
+/// By which socket a heartbeat came: one number for each interface and family.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Way(pub u64);
+
+/// What a heartbeat was.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// Our own, brought back by multicast.
+    Own,
+    /// News of a node.
+    Fresh,
+    /// The same heartbeat by another way.
+    Copy,
+    /// Not newer than what was heard.
+    Replayed,
+}
+
+/// Keeps who is here, and tells what is new of them.
+///
+/// The verbs: [`handle_beacon`](Self::handle_beacon); [`poll_event`](Self::poll_event);
+/// [`poll_timeout`](Self::poll_timeout) with [`handle_timeout`](Self::handle_timeout). It transmits nothing.
+///
+/// Events wait inside, one for each node at most: where the reader is slow, a node's later event takes the place
+/// of the former. So nothing is lost that still holds, and memory is bounded.
+#[derive(Debug)]
+pub struct Roster {
+    own: NodeId,
+    here: Recent<Here>,
+    gone: Recent<Gone>,
+    news: VecDeque<NodeId>,
+    in_news: HashSet<NodeId>,
+}
+
+#[derive(Debug)]
+struct Here {
+    sequence: u64,
+    heard: Instant,
+    name: NodeName,
+    addrs: Vec<SocketAddr>,
+    ways: Vec<Way>,
+}
+
+#[derive(Debug)]
+struct Gone {
+    sequence: u64,
+    left: bool,
+}
+
+impl Roster {
+    /// An empty one of the node `own`.
+    #[must_use]
+    pub fn new(own: NodeId) -> Self {
+        Self {
+            own,
+            here: Recent::default(),
+            gone: Recent::default(),
+            news: VecDeque::new(),
+            in_news: HashSet::new(),
+        }
+    }
+
+    /// How many nodes the mesh has, ourselves included.
+    #[must_use]
+    pub fn population(&self) -> usize {
+        self.here.len() + 1
+    }
+
+    /// A heartbeat came by `way`; `addrs` are those of its addresses that may be dialled.
+    ///
+    /// A node's sequence only grows, also after it was forgotten, as long as its last one is remembered. The
+    /// largest possible sequence thus mutes its own id and no other.
+    pub fn handle_beacon(
+        &mut self,
+        now: Instant,
+        way: Way,
+        beacon: &Beacon,
+        addrs: Vec<SocketAddr>,
+    ) -> Heard {
+        let id = beacon.id;
+        if id == self.own {
+            return Heard::Own;
+        }
+        if let Some(gone) = self.gone.value(id) {
+            if beacon.sequence <= gone.sequence {
+                return Heard::Replayed;
+            }
+            if gone.left {
+                // Nothing follows a goodbye but its repetitions.
+                self.put_gone(id, beacon.sequence, true);
+                return Heard::Copy;
+            }
+        }
+        if let Some(here) = self.here.value_mut(id) {
+            if beacon.sequence < here.sequence {
+                return Heard::Replayed;
+            }
+            if beacon.sequence == here.sequence {
+                return self.handle_copy(id, way, addrs);
+            }
+        }
+        self.gone.remove(id);
+        if beacon.leaving {
+            self.here.remove(id);
+            self.put_gone(id, beacon.sequence, true);
+        } else {
+            let name = beacon.name.clone();
+            let here = Here { sequence: beacon.sequence, heard: now, name, addrs, ways: vec![way] };
+            self.put_here(id, here);
+        }
+        self.tell(id);
+        Heard::Fresh
+    }
+
+    fn handle_copy(&mut self, id: NodeId, way: Way, addrs: Vec<SocketAddr>) -> Heard {
+        let Some(here) = self.here.value_mut(id) else {
+            return Heard::Replayed;
+        };
+        if here.ways.contains(&way) || here.ways.len() >= MAX_WAYS {
+            return Heard::Replayed;
+        }
+        here.ways.push(way);
+        let before = here.addrs.len();
+        for addr in addrs {
+            if here.addrs.len() < MAX_ADDRS && !here.addrs.contains(&addr) {
+                here.addrs.push(addr);
+            }
+        }
+        if here.addrs.len() > before {
+            self.tell(id);
+        }
+        Heard::Copy
+    }
+
+    /// What is new of one node.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            let id = self.news.pop_front()?;
+            self.in_news.remove(&id);
+            if let Some(here) = self.here.value(id) {
+                // Without an address there is nobody to dial: a copy by another way may bring some.
+                if !here.addrs.is_empty() {
+                    return Some(Event::Seen { id, name: here.name.clone(), addrs: here.addrs.clone() });
+                }
+            } else if self.gone.value(id).is_some_and(|gone| gone.left) {
+                return Some(Event::Left { id });
+            }
+        }
+    }
+
+    /// Whether [`Self::poll_event`] may have something.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.here.oldest().map(|(_, here)| here.heard + self.expiry())
+    }
+
+    /// Forgets who was not heard for long. It tells nobody: only links know who lives.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while self.poll_timeout().is_some_and(|at| at <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn expiry(&self) -> Duration {
+        EXPIRY.max(pace(self.population()) * EXPIRY_PACES)
+    }
+
+    fn put_here(&mut self, id: NodeId, here: Here) {
+        self.here.put(id, here);
+        while self.here.len() > MAX_NODES {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((id, here)) = self.here.pop_oldest() {
+            self.put_gone(id, here.sequence, false);
+        }
+    }
+
+    fn put_gone(&mut self, id: NodeId, sequence: u64, left: bool) {
+        self.gone.put(id, Gone { sequence, left });
+        while self.gone.len() > MAX_NODES {
+            self.gone.pop_oldest();
+        }
+    }
+
+    fn tell(&mut self, id: NodeId) {
+        if self.in_news.insert(id) {
+            self.news.push_back(id);
+        }
+        // Nothing is to be told of those that were pushed out. What remains is at most half of it, so that this
+        // search is rare.
+        if self.news.len() > MAX_NEWS {
+            let (here, gone) = (&self.here, &self.gone);
+            self.news.retain(|id| here.value(*id).is_some() || gone.value(*id).is_some_and(|gone| gone.left));
+            self.in_news = self.news.iter().copied().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
