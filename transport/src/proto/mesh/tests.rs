@@ -1,1 +1,457 @@
-//! Tests.
+use std::collections::BinaryHeap;
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn id(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 16])
+}
+
+fn addr(n: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, n], 8255))
+}
+
+fn offer(n: u8, link: LinkNumber) -> Offer {
+    Offer { id: id(n), link, seen: 0, live: false, via: Via::Multicast }
+}
+
+fn events(mesh: &mut Mesh) -> Vec<Event> {
+    std::iter::from_fn(|| mesh.poll_event()).collect()
+}
+
+fn dials(mesh: &mut Mesh, now: Instant) -> Vec<Dial> {
+    mesh.handle_timeout(now);
+    std::iter::from_fn(|| mesh.poll_transmit()).collect()
+}
+
+/// What happens in the simulated network, and when.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Both ends are authenticated and have said hello.
+    Hello { conn: usize },
+    /// The arbiter decides.
+    Decide { conn: usize },
+    /// The arbiter's word arrives at the other side: adopted under a number, or refused.
+    Word { conn: usize, number: Option<u64> },
+    /// One end hears that the connection is gone.
+    Closed { conn: usize, at: usize },
+    Heartbeat { from: usize, to: usize },
+    Wake { node: usize },
+}
+
+struct Conn {
+    dialer: usize,
+    other: usize,
+    dial: DialNumber,
+    said: [(u64, bool); 2],
+    dead: bool,
+}
+
+/// N nodes on a LAN where everything takes a random few milliseconds.
+struct Lan {
+    start: Instant,
+    now: Duration,
+    rng: fastrand::Rng,
+    nodes: Vec<Mesh>,
+    links: Vec<HashMap<NodeId, LinkNumber>>,
+    told: Vec<Vec<Event>>,
+    conns: Vec<Conn>,
+    queue: BinaryHeap<std::cmp::Reverse<(Duration, usize, Step)>>,
+    order: usize,
+    cut: bool,
+}
+
+impl Lan {
+    fn new(seed: u64, count: u8) -> Self {
+        Self {
+            start: Instant::now(),
+            now: Duration::ZERO,
+            rng: fastrand::Rng::with_seed(seed),
+            nodes: (1..=count).map(|n| Mesh::new(id(n))).collect(),
+            links: (1..=count).map(|_| HashMap::new()).collect(),
+            told: (1..=count).map(|_| Vec::new()).collect(),
+            conns: Vec::new(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            cut: false,
+        }
+    }
+
+    fn later(&mut self, step: Step) {
+        let delay = Duration::from_micros(self.rng.u64(50..5_000));
+        self.at(self.now + delay, step);
+    }
+
+    fn at(&mut self, at: Duration, step: Step) {
+        self.order += 1;
+        self.queue.push(std::cmp::Reverse((at, self.order, step)));
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        while let Some(std::cmp::Reverse((at, ..))) = self.queue.peek() {
+            if *at > end {
+                break;
+            }
+            let Some(std::cmp::Reverse((at, _, step))) = self.queue.pop() else { break };
+            self.now = at;
+            self.step(step);
+        }
+        self.now = end;
+    }
+
+    fn index(node: NodeId) -> usize {
+        usize::from(node.as_bytes()[0]) - 1
+    }
+
+    /// The two ends of a connection: arbiter first.
+    fn ends(&self, conn: usize) -> (usize, usize) {
+        let Conn { dialer, other, .. } = self.conns[conn];
+        (dialer.max(other), dialer.min(other))
+    }
+
+    fn offer(&self, conn: usize, of: usize) -> Offer {
+        let (seen, live) = self.conns[conn].said[usize::from(of == self.conns[conn].dialer)];
+        Offer { id: id(of as u8 + 1), link: conn as u64 + 1, seen, live, via: Via::Multicast }
+    }
+
+    fn step(&mut self, step: Step) {
+        let now = self.start + self.now;
+        match step {
+            Step::Hello { conn } => {
+                let Conn { dialer, other, dial, .. } = self.conns[conn];
+                if self.cut {
+                    self.nodes[dialer].handle_dial_ended(now, &mut self.rng, dial, Outcome::Failed);
+                    self.drain(dialer);
+                    return;
+                }
+                let said = |lan: &Self, of: usize, to: usize| lan.nodes[of].state_of(id(to as u8 + 1));
+                self.conns[conn].said = [said(self, other, dialer), said(self, dialer, other)];
+                self.later(Step::Decide { conn });
+            }
+            Step::Decide { conn } => {
+                let (arbiter, lesser) = self.ends(conn);
+                if self.conns[conn].dialer == arbiter {
+                    let dial = self.conns[conn].dial;
+                    let reached = Outcome::Reached(id(lesser as u8 + 1));
+                    self.nodes[arbiter].handle_dial_ended(now, &mut self.rng, dial, reached);
+                }
+                let offer = self.offer(conn, lesser);
+                let number = match self.nodes[arbiter].handle_offer(now, &offer) {
+                    Decision::Adopt { number, replaces } => {
+                        self.linked(arbiter, lesser, conn, replaces);
+                        Some(number)
+                    }
+                    Decision::Refuse => None,
+                };
+                self.later(Step::Word { conn, number });
+                self.drain(arbiter);
+            }
+            Step::Word { conn, number } => {
+                let (arbiter, lesser) = self.ends(conn);
+                if self.conns[conn].dialer == lesser {
+                    let dial = self.conns[conn].dial;
+                    let reached = Outcome::Reached(id(arbiter as u8 + 1));
+                    self.nodes[lesser].handle_dial_ended(now, &mut self.rng, dial, reached);
+                }
+                let Some(number) = number.filter(|_| !self.conns[conn].dead) else {
+                    self.drain(lesser);
+                    return;
+                };
+                let offer = self.offer(conn, arbiter);
+                match self.nodes[lesser].handle_adopted(now, &offer, number) {
+                    Decision::Adopt { replaces, .. } => self.linked(lesser, arbiter, conn, replaces),
+                    Decision::Refuse => self.kill(conn),
+                }
+                self.drain(lesser);
+            }
+            Step::Closed { conn, at } => {
+                let (arbiter, lesser) = self.ends(conn);
+                let peer = id(if at == arbiter { lesser } else { arbiter } as u8 + 1);
+                let link = conn as u64 + 1;
+                if self.links[at].get(&peer) == Some(&link) {
+                    self.links[at].remove(&peer);
+                }
+                self.nodes[at].handle_closed(now, peer, link, DownReason::Closed);
+                self.drain(at);
+            }
+            Step::Heartbeat { from, to } => {
+                if !self.cut {
+                    let (node, at) = (id(from as u8 + 1), addr(from as u8 + 1));
+                    self.nodes[to].handle_seen(now, &mut self.rng, node, vec![at]);
+                    self.drain(to);
+                }
+                let pause = MS * self.rng.u32(800..1_200);
+                self.at(self.now + pause, Step::Heartbeat { from, to });
+            }
+            Step::Wake { node } => {
+                self.drain(node);
+            }
+        }
+    }
+
+    fn linked(&mut self, node: usize, peer: usize, conn: usize, replaces: Option<LinkNumber>) {
+        self.links[node].insert(id(peer as u8 + 1), conn as u64 + 1);
+        if self.conns[conn].dead {
+            // It broke while it was being made: the reader finds its end at once.
+            self.later(Step::Closed { conn, at: node });
+        }
+        if let Some(old) = replaces {
+            self.kill(old as usize - 1);
+        }
+    }
+
+    /// Both ends hear of it, each in its own time.
+    fn kill(&mut self, conn: usize) {
+        if !std::mem::replace(&mut self.conns[conn].dead, true) {
+            let (a, b) = self.ends(conn);
+            self.later(Step::Closed { conn, at: a });
+            self.later(Step::Closed { conn, at: b });
+        }
+    }
+
+    fn drain(&mut self, node: usize) {
+        let now = self.start + self.now;
+        self.nodes[node].handle_timeout(now);
+        while let Some(dial) = self.nodes[node].poll_transmit() {
+            let Target::Node(to) = dial.target else { panic!("there are no partners here") };
+            let conn = self.conns.len();
+            let (other, dial) = (Self::index(to), dial.number);
+            self.conns.push(Conn { dialer: node, other, dial, said: [(0, false); 2], dead: false });
+            self.later(Step::Hello { conn });
+        }
+        while let Some(event) = self.nodes[node].poll_event() {
+            self.told[node].push(event);
+        }
+        if let Some(at) = self.nodes[node].poll_timeout() {
+            let at = at.saturating_duration_since(self.start).max(self.now + MS);
+            if at < self.now + Duration::from_secs(5) {
+                self.at(at, Step::Wake { node });
+            }
+        }
+    }
+
+    /// Every pair has one link, and it is the same one on both sides.
+    fn assert_meshed(&self, seed: u64) {
+        for a in 0..self.nodes.len() {
+            for b in (0..self.nodes.len()).filter(|b| *b != a) {
+                let (here, there) = (
+                    self.links[a].get(&id(b as u8 + 1)).copied(),
+                    self.links[b].get(&id(a as u8 + 1)).copied(),
+                );
+                assert!(here.is_some(), "seed {seed}: {a} is not linked to {b}");
+                assert_eq!(here, there, "seed {seed}: {a} and {b} keep different links");
+                assert!(!self.conns[here.map_or(0, |n| n as usize - 1)].dead, "seed {seed}: a dead link is kept");
+            }
+        }
+    }
+}
+
+/// Everybody hears everybody at nearly the same moment, so both sides dial: one link stays, the same on both, and
+/// nobody is told down.
+#[test]
+fn simultaneous_dials_end_in_one_link_and_no_flap() {
+    for seed in 0..400 {
+        let mut lan = Lan::new(seed, 4);
+        for from in 0..4 {
+            for to in (0..4).filter(|to| *to != from) {
+                lan.later(Step::Heartbeat { from, to });
+            }
+        }
+        lan.run_until(2_000 * MS);
+        lan.assert_meshed(seed);
+        for (node, told) in lan.told.iter().enumerate() {
+            let ups = told.iter().filter(|event| matches!(event, Event::Up(_))).count();
+            assert_eq!((ups, told.len()), (3, 3), "seed {seed} node {node}: {told:?}");
+        }
+        assert!(lan.conns.len() <= 2 * 6, "seed {seed}: {} handshakes for 6 pairs", lan.conns.len());
+    }
+}
+
+/// Links break at random, also in the middle of being made; in the end each pair has one again.
+#[test]
+fn broken_links_are_made_again_by_whatever_side() {
+    for seed in 0..400 {
+        let mut lan = Lan::new(seed, 3);
+        for from in 0..3 {
+            for to in (0..3).filter(|to| *to != from) {
+                lan.later(Step::Heartbeat { from, to });
+            }
+        }
+        for round in 1..40u32 {
+            lan.run_until(MS * round * 7);
+            let victims: Vec<usize> = (0..lan.conns.len()).filter(|_| lan.rng.u8(..) < 20).collect();
+            for conn in victims {
+                lan.kill(conn);
+            }
+        }
+        lan.run_until(6_000 * MS);
+        lan.assert_meshed(seed);
+        for told in &lan.told {
+            // Up and down alternate for each peer.
+            for peer in 1..=3 {
+                let of_peer: Vec<bool> = told
+                    .iter()
+                    .filter_map(|event| match event {
+                        Event::Up(it) if *it == id(peer) => Some(true),
+                        Event::Down(it, _) if *it == id(peer) => Some(false),
+                        _ => None,
+                    })
+                    .collect();
+                assert!(of_peer.iter().enumerate().all(|(at, up)| *up == (at % 2 == 0)), "seed {seed}: {told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn after_a_cut_the_mesh_is_whole_within_two_seconds() {
+    for seed in 0..50 {
+        let mut lan = Lan::new(seed, 4);
+        for from in 0..4 {
+            for to in (0..4).filter(|to| *to != from) {
+                lan.later(Step::Heartbeat { from, to });
+            }
+        }
+        lan.run_until(1_000 * MS);
+        lan.cut = true;
+        for conn in 0..lan.conns.len() {
+            lan.kill(conn);
+        }
+        lan.run_until(11_000 * MS);
+        lan.cut = false;
+        lan.run_until(13_000 * MS);
+        lan.assert_meshed(seed);
+    }
+}
+
+#[test]
+fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    assert!(matches!(mesh.handle_offer(now, &offer(1, 1)), Decision::Adopt { number: 1, replaces: None }));
+    assert_eq!(events(&mut mesh), [Event::Up(id(1))]);
+    mesh.handle_closed(now, id(1), 1, DownReason::Closed);
+    let dialed = dials(&mut mesh, now);
+    assert_eq!(dialed.len(), 1);
+    assert_eq!(events(&mut mesh), []);
+    mesh.handle_dial_ended(now + MS, &mut rng, dialed[0].number, Outcome::Failed);
+    assert_eq!(events(&mut mesh), [Event::Down(id(1), DownReason::Closed)]);
+    // Without an answer it is told after the grace.
+    mesh.handle_offer(now, &Offer { seen: 1, ..offer(1, 2) });
+    events(&mut mesh);
+    mesh.handle_closed(now, id(1), 2, DownReason::Closed);
+    mesh.handle_timeout(now + GRACE - MS);
+    assert_eq!(events(&mut mesh), []);
+    mesh.handle_timeout(now + GRACE);
+    assert_eq!(events(&mut mesh), [Event::Down(id(1), DownReason::Closed)]);
+    // And after ten minutes nothing is owed any more.
+    mesh.handle_timeout(now + OWED_FOR);
+    assert_eq!(events(&mut mesh), [Event::Forgotten(id(1))]);
+}
+
+#[test]
+fn a_reset_link_that_is_back_at_once_is_no_event() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    mesh.handle_offer(now, &offer(1, 1));
+    events(&mut mesh);
+    mesh.handle_closed(now, id(1), 1, DownReason::Closed);
+    mesh.handle_offer(now + 5 * MS, &Offer { seen: 1, ..offer(1, 2) });
+    mesh.handle_timeout(now + 10 * GRACE);
+    assert_eq!(events(&mut mesh), []);
+}
+
+#[test]
+fn a_goodbye_is_told_as_left_and_forgotten_at_once() {
+    let now = Instant::now();
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_offer(now, &offer(1, 1));
+    mesh.handle_closed(now, id(1), 1, DownReason::Left);
+    let told = events(&mut mesh);
+    assert_eq!(told, [Event::Up(id(1)), Event::Down(id(1), DownReason::Left), Event::Forgotten(id(1))]);
+    assert_eq!(mesh.poll_timeout(), None);
+}
+
+#[test]
+fn a_goodbye_by_heartbeat_does_not_end_a_live_link() {
+    let now = Instant::now();
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_offer(now, &offer(1, 1));
+    events(&mut mesh);
+    mesh.handle_left(id(1));
+    assert_eq!(events(&mut mesh), []);
+    assert_eq!(mesh.state_of(id(1)), (1, true));
+}
+
+#[test]
+fn a_heartbeat_never_dials_a_linked_peer_nor_this_node() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(now, &mut rng, id(9), vec![addr(9)]);
+    mesh.handle_offer(now, &offer(1, 1));
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
+}
+
+#[test]
+fn pauses_between_dials_grow_to_five_seconds() {
+    let (start, mut rng) = (Instant::now(), fastrand::Rng::with_seed(7));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_partner(start, 0, &[addr(1)]);
+    let (mut now, mut at) = (start, Vec::new());
+    while now < start + Duration::from_secs(60) {
+        for dial in dials(&mut mesh, now) {
+            at.push(now);
+            mesh.handle_dial_ended(now, &mut rng, dial.number, Outcome::Failed);
+        }
+        now = mesh.poll_timeout().expect("it is tried on").max(now + MS);
+    }
+    let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] < 130 * MS && pauses[0] >= 74 * MS, "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(6_300)), "{pauses:?}");
+    assert!((14..=24).contains(&at.len()), "{} dials in a minute", at.len());
+}
+
+#[test]
+fn a_partner_is_told_linked_and_looked_for_again_when_lost() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_partner(now, 3, &[addr(1), addr(2)]);
+    let dialed = dials(&mut mesh, now);
+    assert_eq!(dialed.len(), 2, "one name may stand for several nodes");
+    mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Reached(id(1)));
+    mesh.handle_dial_ended(now, &mut rng, dialed[1].number, Outcome::Failed);
+    mesh.handle_offer(now, &Offer { via: Via::Partner, ..offer(1, 1) });
+    assert_eq!(events(&mut mesh), [Event::Up(id(1)), Event::Partner(3, true)]);
+    mesh.handle_closed(now, id(1), 1, DownReason::Left);
+    assert!(events(&mut mesh).contains(&Event::Partner(3, false)));
+}
+
+#[test]
+fn an_own_address_among_the_partners_is_dialed_once() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_partner(now, 0, &[addr(9)]);
+    let dialed = dials(&mut mesh, now);
+    mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Myself);
+    mesh.handle_partner(now + MS, 0, &[addr(9)]);
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(100)), []);
+}
+
+#[test]
+fn strangers_by_the_thousand_cost_bounded_memory_and_no_link() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(255));
+    mesh.handle_offer(now, &offer(1, 1));
+    for n in 0..20_000u64 {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&n.to_be_bytes());
+        mesh.handle_seen(now, &mut rng, NodeId::from_bytes(bytes), vec![addr(2)]);
+    }
+    assert!(mesh.peers.len() <= MAX_UNLINKED + 1);
+    assert_eq!(mesh.state_of(id(1)), (1, true));
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)).len(), dials::MAX_DIALS);
+}
