@@ -5,15 +5,21 @@
 
 use std::{
     env,
+    fs::File,
     io::Write,
+    panic::resume_unwind,
     process::{Command, Output, Stdio},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
 };
 
-use nix::unistd::Uid;
+use nix::{
+    sched::{CloneFlags, setns},
+    unistd::Uid,
+};
 
 use crate::{command::Talkie, mesh::Member};
 
@@ -239,6 +245,22 @@ impl Host<'_> {
         ]);
     }
 
+    /// Does something on this host: in a thread of the test that sees the host's network and no other.
+    ///
+    /// # Panics
+    /// If the machine cannot, or with what `work` panics with.
+    pub fn within<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.namespace())).expect("the host's namespace");
+        let worked = thread::scope(|scope| {
+            let inside = || {
+                setns(&namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+                work()
+            };
+            scope.spawn(inside).join()
+        });
+        worked.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     fn namespace(self) -> String {
         format!("{}{}", self.lan.prefix, self.number)
     }
@@ -299,3 +321,6 @@ fn run(command: &mut Command) -> Output {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
+
+#[cfg(test)]
+mod tests;

@@ -384,3 +384,6 @@ impl Shared {
         self.state.lock().expect("nobody panics under this lock")
     }
 }
+
+#[cfg(test)]
+mod tests;
