@@ -61,7 +61,7 @@ impl Discovery {
         let counters = Arc::new(Counters::default());
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let (found_tx, found) = mpsc::channel(driver::EVENTS);
-        let driver = driver::Driver {
+        let start = driver::Start {
             config,
             key,
             who,
@@ -72,7 +72,7 @@ impl Discovery {
             abandon: abandon.clone(),
             found: found_tx,
         };
-        let driver = Some(runtime.spawn(driver.run()));
+        let driver = Some(runtime.spawn(driver::run(start)));
         let handle = Self { stop, partners, reach, counters, driver, _abandon: abandon.drop_guard() };
         Ok((handle, Events { found }))
     }

@@ -1,36 +1,268 @@
 //! The one loop.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::notices::Notices;
+use super::partners;
+use super::receiver::{Came, Failed, Receiver};
+use super::sender::Sender;
+use super::socket::Sockets;
 use crate::config::Config;
 use crate::event::Event;
 use crate::keys::HeartbeatKey;
 use crate::node::Announcement;
+use crate::proto::addresses::admitted;
+use crate::proto::announcer::Announcer;
+use crate::proto::open::{Opener, Refusal};
+use crate::proto::roster::{Heard, Roster};
 use crate::reach::Reach;
 use crate::stats::Counters;
 
 /// Events that wait for a slow reader beside the roster's own bounded queue.
 pub(crate) const EVENTS: usize = 64;
 
-/// Everything that the loop owns.
-#[expect(dead_code, reason = "the loop is not written yet")]
-pub(crate) struct Driver {
+/// The pause between two looks at the interfaces: a new network is used within it. A look costs about 0.1 ms.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The pause between two renewals of the memberships, which can be lost without a word.
+const REJOIN: Duration = Duration::from_secs(30);
+
+/// When to warn that nothing at all was heard: our own heartbeats should come back at once.
+const SILENCE: Duration = Duration::from_secs(8);
+
+/// What [`Driver`] is started with.
+pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) key: HeartbeatKey,
     pub(crate) who: Announcement,
     pub(crate) linked: Vec<watch::Receiver<bool>>,
     pub(crate) reach: watch::Sender<Arc<Reach>>,
     pub(crate) counters: Arc<Counters>,
+    /// Say goodbye and end.
     pub(crate) stop: CancellationToken,
+    /// End.
     pub(crate) abandon: CancellationToken,
     pub(crate) found: mpsc::Sender<Event>,
 }
 
+/// Everything that the loop owns.
+pub(crate) struct Driver {
+    config: Config,
+    key: HeartbeatKey,
+    who: Announcement,
+    reach: watch::Sender<Arc<Reach>>,
+    counters: Arc<Counters>,
+    announcer: Announcer,
+    opener: Opener,
+    roster: Roster,
+    sockets: Sockets,
+    notices: Notices,
+    look_at: Instant,
+    rejoin_at: Instant,
+    silence_at: Option<Instant>,
+    waits_for_network: bool,
+}
+
+/// Runs discovery until it is told to stop, or to end.
+pub(crate) async fn run(start: Start) {
+    let Start { config, key, who, linked, reach, counters, stop, abandon, found } = start;
+    let mut followers = JoinSet::new();
+    for (number, (partner, linked)) in config.partners.iter().zip(linked).enumerate() {
+        followers.spawn(partners::follow(number, partner.clone(), linked, found.clone()));
+    }
+    let now = Instant::now();
+    let driver = Driver {
+        announcer: Announcer::new(now),
+        opener: Opener::new(key.clone(), config.groups),
+        roster: Roster::new(who.id),
+        sockets: Sockets::default(),
+        notices: Notices::default(),
+        look_at: now + LOOK,
+        rejoin_at: now + REJOIN,
+        silence_at: Some(now + SILENCE),
+        waits_for_network: false,
+        config,
+        key,
+        who,
+        reach,
+        counters,
+    };
+    tokio::select! {
+        () = abandon.cancelled() => {}
+        () = driver.turn(stop, found) => {}
+    }
+}
+
 impl Driver {
-    pub(crate) async fn run(self) {
-        self.abandon.cancelled().await;
+    async fn turn(mut self, stop: CancellationToken, found: mpsc::Sender<Event>) {
+        let mut rng = fastrand::Rng::new();
+        let mut receiver = Receiver::new();
+        let (mut leaving, mut heeded) = (false, true);
+        // Not a change yet: the announcer begins with a burst anyhow.
+        self.sync_first(Instant::now());
+        loop {
+            let now = Instant::now();
+            self.handle_timeouts(now, &mut rng);
+            if leaving && self.announcer.poll_timeout().is_none() {
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled(), if !leaving => {
+                    leaving = true;
+                    if !self.config.multicast {
+                        return;
+                    }
+                    self.announcer.handle_leave(Instant::now());
+                }
+                came = receiver.recv(&self.sockets) => match came {
+                    Ok(came) => self.handle_datagram(came, receiver.bytes(came)),
+                    Err(Failed(at, error)) => {
+                        tracing::debug!("cannot hear heartbeats: {error}");
+                        self.sockets.close(at);
+                    }
+                },
+                room = found.reserve(), if heeded && self.roster.has_news() => match room {
+                    Ok(room) => if let Some(event) = self.roster.poll_event() {
+                        room.send(event);
+                    },
+                    // Nobody reads any more, but the others still want to know that we are here.
+                    Err(_) => heeded = false,
+                },
+                () = tokio::time::sleep_until(self.poll_timeout().into()) => {}
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Instant {
+        let announcer = self.announcer.poll_timeout().filter(|_| self.config.multicast);
+        let times = [announcer, self.roster.poll_timeout(), self.silence_at, Some(self.rejoin_at)];
+        times.into_iter().flatten().fold(self.look_at, Instant::min)
+    }
+
+    fn handle_timeouts(&mut self, now: Instant, rng: &mut fastrand::Rng) {
+        if now >= self.look_at {
+            self.look_at = now + LOOK;
+            self.look(now);
+        }
+        if now >= self.rejoin_at {
+            self.rejoin_at = now + REJOIN;
+            self.sockets.rejoin();
+        }
+        if self.silence_at.is_some_and(|at| now >= at) {
+            self.silence_at = None;
+            self.warn_of_silence();
+        }
+        self.roster.handle_timeout(now);
+        if !self.config.multicast {
+            return;
+        }
+        self.announcer.handle_population(self.roster.population());
+        self.announcer.handle_timeout(now, rng);
+        if let Some(pulse) = self.announcer.poll_transmit() {
+            let reach = Arc::clone(&self.reach.borrow());
+            let mut sender = Sender {
+                key: &self.key,
+                who: &self.who,
+                reach: &reach,
+                counters: &self.counters,
+                notices: &mut self.notices,
+            };
+            sender.send(&mut self.sockets, pulse, now);
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        let reach = match Reach::look_again(&self.config.interfaces) {
+            Ok(reach) => reach,
+            Err(error) => return tracing::debug!("{error}"),
+        };
+        let moved = self.reach.send_if_modified(|known| {
+            let moved = **known != reach;
+            if moved {
+                *known = Arc::new(reach);
+            }
+            moved
+        });
+        self.follow_reach(moved, now);
+    }
+
+    fn sync_first(&mut self, now: Instant) {
+        self.follow_reach(false, now);
+        self.announcer = Announcer::new(now);
+    }
+
+    /// Opens and closes sockets after the interfaces, and speaks up where something changed.
+    fn follow_reach(&mut self, moved: bool, now: Instant) {
+        if !self.config.multicast {
+            return;
+        }
+        let reach = Arc::clone(&self.reach.borrow());
+        if self.sockets.sync(&reach, self.config.groups, &mut self.notices, now) || moved {
+            self.announcer.handle_network_change(now);
+        }
+        let waits = self.lacks_network(&reach);
+        if waits && !self.waits_for_network {
+            tracing::info!("waiting for a network: only loopback is usable");
+        }
+        self.waits_for_network = waits;
+    }
+
+    /// Whether there is nothing but loopback, and the user did not choose just that.
+    fn lacks_network(&self, reach: &Reach) -> bool {
+        let only_loopback = reach.interfaces.iter().all(|interface| interface.loopback);
+        let chosen = &self.config.interfaces;
+        only_loopback && (chosen.is_empty() || chosen.iter().any(|spec| !reach.matches(spec)))
+    }
+
+    fn warn_of_silence(&self) {
+        let stats = self.counters.snapshot();
+        if self.config.multicast && !self.sockets.all.is_empty() && stats.own + stats.fresh == 0 {
+            tracing::warn!(
+                "no heartbeat was heard, not even this node's own: multicast is blocked on this host or none could be sent"
+            );
+        }
+    }
+
+    fn handle_datagram(&mut self, came: Came, bytes: &[u8]) {
+        let now = Instant::now();
+        let counters = &self.counters;
+        counters.heard.add();
+        let Some(socket) = self.sockets.all.get(came.socket) else {
+            return;
+        };
+        let beacon = match self.opener.handle_datagram(now, came.source, socket.group, bytes) {
+            Ok(beacon) => beacon,
+            Err(refusal) => return counter(counters, refusal).add(),
+        };
+        let reach = Arc::clone(&self.reach.borrow());
+        let addrs = reach
+            .interface(socket.index())
+            .map(|interface| admitted(&beacon.addrs, beacon.port, interface, &reach))
+            .unwrap_or_default();
+        match self.roster.handle_beacon(now, socket.way(), &beacon, addrs) {
+            Heard::Own => counters.own.add(),
+            Heard::Copy => counters.copies.add(),
+            Heard::Replayed => counters.rejected_replayed.add(),
+            Heard::Fresh => {
+                counters.fresh.add();
+                self.opener.handle_proven(now, came.source);
+            }
+        }
+    }
+}
+
+fn counter(counters: &Counters, refusal: Refusal) -> &crate::stats::Counter {
+    match refusal {
+        Refusal::Size => &counters.rejected_size,
+        Refusal::Magic => &counters.rejected_magic,
+        Refusal::Rate => &counters.rejected_rate,
+        Refusal::Auth => &counters.rejected_auth,
+        Refusal::Group => &counters.rejected_group,
+        Refusal::Malformed => &counters.rejected_malformed,
     }
 }

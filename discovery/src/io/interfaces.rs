@@ -32,6 +32,11 @@ impl Reach {
         Ok(choose(list()?, specs))
     }
 
+    /// Whether one of these interfaces is what `spec` names.
+    pub(crate) fn matches(&self, spec: &InterfaceSpec) -> bool {
+        self.interfaces.iter().any(|interface| spec_matches(spec, interface))
+    }
+
     /// Whether a dial of `addr` keeps to these interfaces. Unrestricted: always. Restricted: where `addr` is
     /// on-link for a chosen interface, or the system would route to it from an address of a chosen one that is
     /// not loopback. Sends nothing.
