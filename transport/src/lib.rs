@@ -16,6 +16,7 @@ mod events;
 #[allow(clippy::disallowed_methods, reason = "clocks, timers and tasks live here")]
 mod io;
 mod peer;
+#[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
 mod transport;
 

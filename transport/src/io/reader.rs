@@ -203,7 +203,7 @@ fn deliver_data(
     if session.current() != number {
         return Ok(false);
     }
-    while let Some(frame) = data.next()? {
+    while let Some(frame) = data.next_frame()? {
         let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
         let admit = inbox.admit(*at);
         *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;

@@ -103,6 +103,7 @@ impl Liveness {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test says when its time begins")]
 mod tests {
     use super::*;
 

@@ -439,4 +439,5 @@ impl Mesh {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test says when its time begins")]
 mod tests;

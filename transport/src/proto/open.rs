@@ -84,7 +84,7 @@ impl Reassembly {
     ///
     /// # Errors
     /// A frame that claims to be over the limit, before any memory is spent on it.
-    pub fn next(&mut self) -> Result<Option<Bytes>, RecordError> {
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, RecordError> {
         let (len, head) = match peek_varint(&self.stream) {
             Varint::Whole(len, head) => (len, head),
             Varint::Partial => {

@@ -29,15 +29,30 @@ fn dials(mesh: &mut Mesh, now: Instant) -> Vec<Dial> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// Both ends are authenticated and have said hello.
-    Hello { conn: usize },
+    Hello {
+        conn: usize,
+    },
     /// The arbiter decides.
-    Decide { conn: usize },
+    Decide {
+        conn: usize,
+    },
     /// The arbiter's word arrives at the other side: adopted under a number, or refused.
-    Word { conn: usize, number: Option<u64> },
+    Word {
+        conn: usize,
+        number: Option<u64>,
+    },
     /// One end hears that the connection is gone.
-    Closed { conn: usize, at: usize },
-    Heartbeat { from: usize, to: usize },
-    Wake { node: usize },
+    Closed {
+        conn: usize,
+        at: usize,
+    },
+    Heartbeat {
+        from: usize,
+        to: usize,
+    },
+    Wake {
+        node: usize,
+    },
 }
 
 struct Conn {
@@ -241,7 +256,10 @@ impl Lan {
                 );
                 assert!(here.is_some(), "seed {seed}: {a} is not linked to {b}");
                 assert_eq!(here, there, "seed {seed}: {a} and {b} keep different links");
-                assert!(!self.conns[here.map_or(0, |n| n as usize - 1)].dead, "seed {seed}: a dead link is kept");
+                assert!(
+                    !self.conns[here.map_or(0, |n| n as usize - 1)].dead,
+                    "seed {seed}: a dead link is kept"
+                );
             }
         }
     }
@@ -298,7 +316,10 @@ fn broken_links_are_made_again_by_whatever_side() {
                         _ => None,
                     })
                     .collect();
-                assert!(of_peer.iter().enumerate().all(|(at, up)| *up == (at % 2 == 0)), "seed {seed}: {told:?}");
+                assert!(
+                    of_peer.iter().enumerate().all(|(at, up)| *up == (at % 2 == 0)),
+                    "seed {seed}: {told:?}"
+                );
             }
         }
     }

@@ -37,7 +37,7 @@ impl Receiver {
         let bytes = bytes.min(link.wire.len());
         let chunk: Vec<u8> = link.wire.drain(..bytes).collect();
         link.data.push(&chunk);
-        while let Some(frame) = link.data.next().expect("the sender is honest") {
+        while let Some(frame) = link.data.next_frame().expect("the sender is honest") {
             let admit = self.inbox.admit(link.next);
             link.next += 1;
             match admit {
