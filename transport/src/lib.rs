@@ -4,8 +4,8 @@
 //! that outlive a link, each delivered at most once and in order; what does not fit is counted and told as a gap.
 //!
 //! ```text
-//! handle   transport · peer (the border to pubsub) · directory · events · config · error
-//! io/      start · driver · listener · dialer · link · reader · writer · session · registry · stream
+//! handle   transport · peer (the border to pubsub) · directory · events · interest · config · error
+//! io/      start · driver · listener · dialer · link · reader · pump → session → writer · registry · stream
 //! proto/   mesh · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
 //! ```
 
@@ -13,6 +13,7 @@ mod config;
 mod directory;
 mod error;
 mod events;
+mod interest;
 #[allow(clippy::disallowed_methods, reason = "clocks, timers and tasks live here")]
 mod io;
 mod peer;
@@ -24,5 +25,6 @@ pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_ME
 pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
 pub use events::{DownReason, Peer, PeerEvent};
-pub use peer::{Deliver, Inbound, Interest, Interests, PeerSender, Pushed, Room};
+pub use interest::{Interest, Interests};
+pub use peer::{Deliver, Inbound, PeerSender, Pushed, Room};
 pub use transport::Transport;

@@ -9,26 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 use talkie_discovery::{NodeId, NodeName};
 
 use crate::error::InDoubt;
+use crate::interest::{Interest, Interests};
 use crate::io::session::Session;
 use crate::proto::record::Kind;
-
-/// Names an interest of the receiving node.
-///
-/// Opaque here: the pair travels with each message, and what an overflowing outbox drops is counted per pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Interest {
-    /// Never reused by the node that announced it.
-    pub id: u64,
-    /// Grows by one whenever another local subscription joins the same interest.
-    pub epoch: u64,
-}
-
-/// The interests that one message goes to on one peer; most often one.
-pub type Interests = SmallVec<[Interest; 2]>;
 
 /// What arrives from one peer, in order, one call at a time.
 #[derive(Debug)]

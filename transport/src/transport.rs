@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::directory::{Directory, PeerEvents};
 use crate::error::{InDoubt, StartError};
 use crate::events::Peer;
-use crate::io::driver::Input;
+use crate::io::input::Input;
 use crate::io::link::Context;
 use crate::io::start;
 use crate::peer::Deliver;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use super::driver::Input;
+use super::input::Input;
 use super::link::{Context, SetupError, initiate};
 use crate::proto::handshake::HandshakeError;
 use crate::proto::mesh::{Dial, Outcome, Target};

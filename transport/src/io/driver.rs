@@ -6,19 +6,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{Discovery, Event as Heard, Events, NodeId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::dialer::{self, Shown};
-use super::link::{Context, Established, refuse};
+use super::input::{Established, Input};
+use super::link::{Context, refuse};
+use super::pump::write_link;
 use super::reader::LinkIn;
 use super::session::{Session, TakeUp, lock};
-use super::writer::{LinkOut, write_link};
+use super::writer::LinkOut;
 use crate::directory::Directory;
 use crate::events::{DownReason, Peer};
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::liveness::{Action, Liveness};
-use crate::proto::mesh::{Decision, Dial, DialNumber, Event, LinkNumber, Mesh, OWED_FOR, Outcome, Target};
+use crate::proto::mesh::{Decision, Dial, Event, LinkNumber, Mesh, OWED_FOR, Outcome, Target};
 use crate::proto::open::Reassembly;
 use crate::proto::record::{FRAME_OVERHEAD, Farewell, Kind, put_varint};
 
@@ -28,15 +30,6 @@ const TICK: Duration = Duration::from_millis(50);
 const ABSENT_BUDGET: usize = 64 * 1024 * 1024;
 /// How long a goodbye may take to leave, and its reader to close.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
-
-/// What the driver is told.
-pub(crate) enum Input {
-    Established(Box<Established>),
-    DialEnded { number: DialNumber, outcome: Outcome },
-    DialFailed { number: DialNumber, target: Target, why: String },
-    Closed { id: NodeId, link: LinkNumber, reason: DownReason },
-    Leave(oneshot::Sender<()>),
-}
 
 struct Link {
     id: NodeId,

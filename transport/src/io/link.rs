@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use serde::{Deserialize, Serialize};
 use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::driver::Input;
+use super::input::{Established, Hello, Input};
 use super::registry::Registry;
 use super::session::lock;
 use super::stream;
@@ -48,39 +47,6 @@ pub(crate) struct Context {
     pub(crate) closing: CancellationToken,
     /// What the mesh knows of each pair, for the hello: newest link's number and whether it lives.
     pub(crate) pairs: Mutex<HashMap<NodeId, (u64, bool)>>,
-}
-
-/// What each side says before a link is taken up. A later version may append fields.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Hello {
-    pub(crate) name: NodeName,
-    pub(crate) listen: Vec<SocketAddr>,
-    pub(crate) max_message: u64,
-    /// Number of the newest link taken up with the other side; 0 for none.
-    pub(crate) seen: u64,
-    /// Whether that link lives.
-    pub(crate) live: bool,
-    /// Generation and number of the last data frame had from the other side.
-    pub(crate) received: Option<(u64, u64)>,
-    /// How the dialing side found the other; [`via_code`].
-    pub(crate) via: u8,
-}
-
-/// A link that is ready for the driver.
-pub(crate) struct Established {
-    pub(crate) offer: Offer,
-    pub(crate) hello: Hello,
-    pub(crate) addr: SocketAddr,
-    pub(crate) stream: TcpStream,
-    pub(crate) seal: Seal,
-    pub(crate) open: Open,
-    pub(crate) wire: BytesMut,
-    /// Control frames that came in one record with the arbiter's word.
-    pub(crate) early: Vec<u8>,
-    /// The number under which the arbiter took it up; none where this node is the arbiter.
-    pub(crate) adopted: Option<u64>,
-    /// The dial that led here.
-    pub(crate) dial: Option<DialNumber>,
 }
 
 /// Why a connection did not become a link.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::driver::Input;
+use super::input::Input;
 use super::link::{Context, SetupError, respond};
 use super::session::lock;
 use crate::config::{DEFAULT_PORT, ListenAt};

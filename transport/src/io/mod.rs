@@ -2,8 +2,10 @@
 
 pub(crate) mod dialer;
 pub(crate) mod driver;
+pub(crate) mod input;
 pub(crate) mod link;
 pub(crate) mod listener;
+pub(crate) mod pump;
 pub(crate) mod reader;
 pub(crate) mod registry;
 pub(crate) mod session;

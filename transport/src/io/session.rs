@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::writer::{LinkOut, Step};
 use crate::error::InDoubt;
-use crate::peer::{Interests, Pushed, Room};
+use crate::interest::Interests;
+use crate::peer::{Pushed, Room};
 use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};

@@ -7,7 +7,6 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::session::Session;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::Outbox;
 use crate::proto::record::{self, Kind, Lane, MAX_CONTENT};
@@ -122,36 +121,5 @@ impl LinkOut {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Step::Blocked),
             Err(e) => Err(e),
         }
-    }
-}
-
-/// The writer task of one link: writes what waits whenever it is woken, until the link ends.
-pub(crate) async fn write_link(
-    session: Arc<Session>,
-    number: LinkNumber,
-    stream: Arc<TcpStream>,
-    stop: CancellationToken,
-) {
-    let run = async {
-        loop {
-            session.wake.notified().await;
-            loop {
-                match session.step(number) {
-                    Ok(Step::Wrote) => {}
-                    Ok(Step::Drained) => break,
-                    // The reader hears of a broken socket too, and tells why.
-                    Ok(Step::Blocked) => {
-                        if stream.writable().await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(_) => return,
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = run => {}
-        () = stop.cancelled() => {}
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::record::{self, MAX_INTERESTS};
-use crate::peer::{Interest, Interests};
+use crate::interest::{Interest, Interests};
 
 /// What a record costs beside its bytes, so that empty messages are bounded too. An entry of the queue and its
 /// share of the allocator take about this much.

@@ -6,7 +6,7 @@
 
 use bytes::{Buf, Bytes};
 
-use crate::peer::{Interest, Interests};
+use crate::interest::{Interest, Interests};
 
 /// Most plaintext of one record: Noise's 65,535 bytes less the 16 bytes of the tag.
 pub const MAX_CONTENT: usize = 65_519;

@@ -1,0 +1,41 @@
+//! The task that writes what the publishers' own tasks leave.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::session::Session;
+use super::writer::Step;
+use crate::proto::mesh::LinkNumber;
+
+/// The writer task of one link: writes what waits whenever it is woken, until the link ends.
+pub(crate) async fn write_link(
+    session: Arc<Session>,
+    number: LinkNumber,
+    stream: Arc<TcpStream>,
+    stop: CancellationToken,
+) {
+    let run = async {
+        loop {
+            session.wake.notified().await;
+            loop {
+                match session.step(number) {
+                    Ok(Step::Wrote) => {}
+                    Ok(Step::Drained) => break,
+                    // The reader hears of a broken socket too, and tells why.
+                    Ok(Step::Blocked) => {
+                        if stream.writable().await.is_err() {
+                            return;
+                        }
+                    }
+                    Err(_) => return,
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = run => {}
+        () = stop.cancelled() => {}
+    }
+}
