@@ -1,0 +1,147 @@
+//! What the processes that a measurement starts do. They speak to it by JSON lines.
+
+use std::time::Duration;
+
+use serde_json::json;
+use talkie_pubsub::{Bus, Config, Delivery};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use crate::stats::now_ns;
+
+const PAYLOAD: usize = 64;
+/// Messages at first that are not counted: caches, connections, the scheduler.
+const WARM_UP: u64 = 200;
+
+pub(crate) fn run(words: &[&str]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
+    runtime.block_on(async {
+        let number = |at: usize| words[at].parse::<u64>().expect("a number");
+        match words[0] {
+            "meet" => meet().await,
+            "talkie-sub" => talkie_sub().await,
+            "talkie-pub" => talkie_pub(number(1) as usize, number(2), number(3)).await,
+            "tcp-sub" => tcp_sub(words[1]).await,
+            "tcp-pub" => tcp_pub(number(1) as usize, number(2), number(3)).await,
+            other => panic!("there is no role {other}"),
+        }
+    });
+}
+
+async fn join() -> Bus {
+    Config::from_env().expect("the measurement sets it").join().await.expect("it joins")
+}
+
+/// Publishes to whoever comes, and tells when it has had a message of somebody else.
+async fn meet() {
+    let bus = join().await;
+    let mut subscription = bus.subscribe("meet").expect("a topic");
+    println!("{}", json!({"event": "ready"}));
+    bus.subscribed_on("meet", 1).await.expect("it stays open");
+    bus.publish("meet", "hello").await.expect("it fits");
+    let own = bus.node().id();
+    while let Some(delivery) = subscription.next().await {
+        if matches!(&delivery, Delivery::Message(message) if message.from != own) {
+            println!("{}", json!({"event": "met", "at_ns": now_ns()}));
+            break;
+        }
+    }
+    // Stay until the measurement has seen both.
+    std::future::pending::<()>().await;
+}
+
+/// Calls `send` with each payload at the moment it is due. A message carries that moment.
+async fn at_pace(rate: u64, count: u64, mut send: impl AsyncFnMut(Vec<u8>)) {
+    let (start, start_ns) = (Instant::now(), now_ns());
+    let mut ended = 0;
+    for number in 0..WARM_UP + count {
+        let after = Duration::from_nanos(number * 1_000_000_000 / rate);
+        sleep_until(start + after).await;
+        // A call that took too long delays the next ones, which counts against it; a timer's slack does not.
+        let due = start_ns + after.as_nanos() as u64;
+        let due = if ended > due { due } else { now_ns() };
+        let due = if number < WARM_UP { 0 } else { due };
+        let mut payload = vec![0; PAYLOAD];
+        payload[..8].copy_from_slice(&due.to_be_bytes());
+        payload[8..16].copy_from_slice(&count.to_be_bytes());
+        send(payload).await;
+        ended = now_ns();
+    }
+}
+
+/// Notes the latency of a payload; `false`: that was the last.
+fn note(payload: &[u8], latencies: &mut Vec<u64>) -> bool {
+    let now = now_ns();
+    let number = |at: usize| u64::from_be_bytes(payload[at..at + 8].try_into().expect("eight bytes"));
+    let (due, count) = (number(0), number(8));
+    if due > 0 {
+        latencies.push(now.saturating_sub(due));
+    }
+    (latencies.len() as u64) < count
+}
+
+fn tell(latencies: &[u64]) {
+    println!("{}", json!({"event": "latencies", "ns": latencies}));
+}
+
+async fn talkie_pub(subscribers: usize, rate: u64, count: u64) {
+    let bus = join().await;
+    println!("{}", json!({"event": "ready", "listen": "-"}));
+    bus.subscribed_on("bench", subscribers).await.expect("it stays open");
+    at_pace(rate, count, async |payload| {
+        bus.publish("bench", payload).await.expect("it fits");
+    })
+    .await;
+    bus.flush().await.expect("all of them live");
+    std::future::pending::<()>().await;
+}
+
+async fn talkie_sub() {
+    let bus = join().await;
+    let mut subscription = bus.subscribe("bench").expect("a topic");
+    let mut latencies = Vec::new();
+    while let Some(delivery) = subscription.next().await {
+        let Delivery::Message(message) = delivery else { panic!("a loss: {delivery:?}") };
+        if !note(&message.payload, &mut latencies) {
+            break;
+        }
+    }
+    tell(&latencies);
+    std::future::pending::<()>().await;
+}
+
+async fn tcp_pub(subscribers: usize, rate: u64, count: u64) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    println!("{}", json!({"event": "ready", "listen": listener.local_addr().expect("bound").to_string()}));
+    let mut streams = Vec::new();
+    for _ in 0..subscribers {
+        let (stream, _) = listener.accept().await.expect("a subscriber");
+        stream.set_nodelay(true).expect("TCP");
+        streams.push(stream);
+    }
+    at_pace(rate, count, async |payload| {
+        let mut framed = (payload.len() as u32).to_be_bytes().to_vec();
+        framed.extend_from_slice(&payload);
+        for stream in &mut streams {
+            stream.write_all(&framed).await.expect("it reads");
+        }
+    })
+    .await;
+    std::future::pending::<()>().await;
+}
+
+async fn tcp_sub(at: &str) {
+    let mut stream = TcpStream::connect(at).await.expect("it listens");
+    let mut latencies = Vec::new();
+    loop {
+        let len = stream.read_u32().await.expect("it writes");
+        let mut payload = vec![0; len as usize];
+        stream.read_exact(&mut payload).await.expect("it writes");
+        if !note(&payload, &mut latencies) {
+            break;
+        }
+    }
+    tell(&latencies);
+    std::future::pending::<()>().await;
+}
