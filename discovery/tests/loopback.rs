@@ -1,5 +1,7 @@
 //! Real sockets on the loopback interface, each test on a port of its own.
 
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used)]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::notices::Notices;
 use super::partners;
 use super::receiver::{Came, Failed, Receiver};
-use super::sender::Sender;
+use super::sender::{Sender, Which};
 use super::socket::Sockets;
 use crate::config::Config;
 use crate::event::Event;
 use crate::keys::HeartbeatKey;
 use crate::node::Announcement;
 use crate::proto::addresses::admitted;
-use crate::proto::announcer::Announcer;
+use crate::proto::announcer::{Announcer, Pulse};
 use crate::proto::open::{Opener, Refusal};
 use crate::proto::roster::{Heard, Roster};
 use crate::reach::Reach;
@@ -31,6 +31,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The pause between two renewals of the memberships, which can be lost without a word.
 const REJOIN: Duration = Duration::from_secs(30);
+
+/// The pause before a heartbeat is sent again by sockets whose address was not ready: short beside the second or
+/// two that this takes.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// When to warn that nothing at all was heard: our own heartbeats should come back at once.
 const SILENCE: Duration = Duration::from_secs(8);
@@ -65,6 +69,7 @@ pub(crate) struct Driver {
     look_at: Instant,
     rejoin_at: Instant,
     silence_at: Option<Instant>,
+    again: Option<(Instant, Pulse)>,
     waits_for_network: bool,
 }
 
@@ -85,6 +90,7 @@ pub(crate) async fn run(start: Start) {
         look_at: now + LOOK,
         rejoin_at: now + REJOIN,
         silence_at: Some(now + SILENCE),
+        again: None,
         waits_for_network: false,
         config,
         key,
@@ -140,7 +146,8 @@ impl Driver {
 
     fn poll_timeout(&self) -> Instant {
         let announcer = self.announcer.poll_timeout().filter(|_| self.config.multicast);
-        let times = [announcer, self.roster.poll_timeout(), self.silence_at, Some(self.rejoin_at)];
+        let again = self.again.map(|(at, _)| at);
+        let times = [announcer, again, self.roster.poll_timeout(), self.silence_at, Some(self.rejoin_at)];
         times.into_iter().flatten().fold(self.look_at, Instant::min)
     }
 
@@ -164,16 +171,24 @@ impl Driver {
         self.announcer.handle_population(self.roster.population());
         self.announcer.handle_timeout(now, rng);
         if let Some(pulse) = self.announcer.poll_transmit() {
-            let reach = Arc::clone(&self.reach.borrow());
-            let mut sender = Sender {
-                key: &self.key,
-                who: &self.who,
-                reach: &reach,
-                counters: &self.counters,
-                notices: &mut self.notices,
-            };
-            sender.send(&mut self.sockets, pulse, now);
+            self.send(Which::All, pulse, now);
+        } else if let Some((_, pulse)) = self.again.filter(|(at, _)| now >= *at) {
+            self.send(Which::Unready, pulse, now);
         }
+    }
+
+    fn send(&mut self, which: Which, pulse: Pulse, now: Instant) {
+        let reach = Arc::clone(&self.reach.borrow());
+        let mut sender = Sender {
+            key: &self.key,
+            who: &self.who,
+            reach: &reach,
+            counters: &self.counters,
+            notices: &mut self.notices,
+        };
+        sender.send(&mut self.sockets, which, pulse, now);
+        let unready = self.sockets.all.iter().any(|socket| socket.unready);
+        self.again = unready.then(|| (now + AGAIN, pulse));
     }
 
     fn look(&mut self, now: Instant) {

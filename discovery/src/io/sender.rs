@@ -16,6 +16,15 @@ use crate::proto::seal::{NONCE_LEN, seal};
 use crate::reach::Reach;
 use crate::stats::Counters;
 
+/// Which sockets send.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All of them.
+    All,
+    /// Those whose address was not ready: the same heartbeat again.
+    Unready,
+}
+
 /// What a heartbeat is made of.
 pub(crate) struct Sender<'a> {
     pub(crate) key: &'a HeartbeatKey,
@@ -26,17 +35,24 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends one heartbeat by every socket: sealed anew for each, with the addresses that matter there. A
-    /// socket that fails keeps none of the others from sending.
-    pub(crate) fn send(&mut self, sockets: &mut Sockets, pulse: Pulse, now: Instant) {
+    /// Sends one heartbeat: sealed anew for each socket, with the addresses that matter there. A socket that
+    /// fails keeps none of the others from sending.
+    pub(crate) fn send(&mut self, sockets: &mut Sockets, which: Which, pulse: Pulse, now: Instant) {
         for socket in sockets.all.iter_mut().filter(|socket| !socket.mute) {
-            let Some(beacon) = self.beacon(pulse, socket.index()) else {
-                continue;
-            };
-            match self.send_by(socket, &beacon) {
-                Ok(()) => self.counters.sent.add(),
-                Err(error) => self.failed(socket, &error, now),
+            if which == Which::All || socket.unready {
+                self.send_one(socket, pulse, now);
             }
+        }
+    }
+
+    fn send_one(&mut self, socket: &mut GroupSocket, pulse: Pulse, now: Instant) {
+        socket.unready = false;
+        let Some(beacon) = self.beacon(pulse, socket.index()) else {
+            return;
+        };
+        match self.send_by(socket, &beacon) {
+            Ok(()) => self.counters.sent.add(),
+            Err(error) => self.failed(socket, &error, now),
         }
     }
 
@@ -71,12 +87,12 @@ impl Sender<'_> {
         if socket.loopback && group.is_ipv6() {
             tracing::debug!("no IPv6 heartbeats on {name}: {error}");
             socket.mute = true;
-        } else if errno != Some(Errno::EADDRNOTAVAIL)
-            && self.notices.is_due(&format!("send {} {name}", group.is_ipv6()), now)
-        {
+        } else if errno == Some(Errno::EADDRNOTAVAIL) {
+            tracing::debug!("cannot send heartbeats to {group} on {name} yet: {error}");
+            socket.unready = true;
+        } else if self.notices.is_due(&format!("send {} {name}", group.is_ipv6()), now) {
             tracing::warn!("cannot send heartbeats to {group} on {name}: {error}{}", meaning(errno));
         } else {
-            // An IPv6 address that was just given is not available until the system has found it unique.
             tracing::debug!("cannot send heartbeats to {group} on {name}: {error}");
         }
     }

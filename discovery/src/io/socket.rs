@@ -34,6 +34,9 @@ pub(crate) struct GroupSocket {
     pub(crate) udp: UdpSocket,
     /// Whether sending is pointless here: loopback has no route for IPv6 multicast.
     pub(crate) mute: bool,
+    /// Whether the last heartbeat could not leave yet: an IPv6 address that was just given is not available until
+    /// the system has found it unique, which takes a second or two.
+    pub(crate) unready: bool,
 }
 
 /// What makes a socket the right one: if any of it changes, another one is opened.
@@ -171,7 +174,7 @@ fn open(interface: &Interface, place: Place, group: SocketAddr) -> io::Result<Gr
     join(&SockRef::from(&socket), group, place.index)?;
     let udp = UdpSocket::from_std(socket.into())?;
     let (name, loopback) = (interface.name.clone(), interface.loopback);
-    Ok(GroupSocket { place, name, loopback, group, udp, mute: false })
+    Ok(GroupSocket { place, name, loopback, group, udp, mute: false, unready: false })
 }
 
 fn join(socket: &Socket, group: SocketAddr, index: u32) -> io::Result<()> {
