@@ -1,8 +1,64 @@
-//! Talkie: programs on a local network that find each other and share topics.
+//! Talkie: programs on a local network that find each other and share topics. There is nothing to configure but a
+//! secret, which the members of a mesh share.
+//!
+//! ```no_run
+//! use talkie_pubsub::{Config, Delivery};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Config::from_env()?.join().await?; // TALKIE_SECRET
+//! let mut orders = bus.subscribe("orders/*")?; // in force at once
+//! bus.publish("orders/42", "two coffees").await?;
+//! while let Some(delivery) = orders.next().await {
+//!     match delivery {
+//!         Delivery::Message(message) => println!("{}: {:?}", message.topic, message.payload),
+//!         Delivery::Gap { from, missed, .. } => eprintln!("{missed} orders of {from} are lost"),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! A program that publishes and ends first waits for interest ([`Bus::subscribed_on`]) and leaves with
+//! [`Node::leave`], or its message has nobody to go to.
+//!
+//! # Floor plan
+//! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
+//! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`.
+//! ```text
+//! handles  config (settings) · node · bus · subscription · error
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · outlet (a peer) · keys
+//! proto/   index (pattern_map) · interest · replica · backlog · envelope (noun)
+//! nouns    topic · delivery
+//! ```
 
+mod bus;
+mod config;
+mod delivery;
+mod error;
+#[allow(clippy::disallowed_methods, reason = "the clock and tasks live here")]
+mod io;
+mod node;
+#[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
+pub mod settings;
+mod subscription;
 mod topic;
 
+pub use bus::Bus;
+pub use bytes::Bytes;
+pub use config::Config;
+pub use delivery::{Delivery, Message, QueueLimits, Receipt};
+pub use error::{Closed, FlushError, JoinError, PublishError, SubscribeError, SubscribedOnError};
+pub use node::Node;
+pub use settings::ConfigError;
+pub use subscription::Subscription;
+pub use talkie_discovery::{
+    GroupError, Groups, InterfaceSpec, InterfaceSpecError, NodeId, NodeIdError, NodeName, NodeNameError,
+    Partner, PartnerError, Secret, SecretError, SecretFileError, Via,
+};
+pub use talkie_transport::{
+    DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, MAX_MAX_MESSAGE, Peer, PeerEvent, PeerEvents, StartError,
+};
 pub use topic::{
     BusName, BusNameError, MAX_BUS_BYTES, MAX_BYTES, MAX_SEGMENTS, Pattern, PatternError, ToPattern, ToTopic,
     Topic, TopicError,

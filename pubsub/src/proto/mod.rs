@@ -2,6 +2,7 @@
 //!
 //! Public so that simulations can drive the machines; not part of what is kept stable for services.
 
+pub mod backlog;
 pub mod envelope;
 pub mod index;
 pub mod interest;

@@ -1,0 +1,155 @@
+//! The handle of a bus: publish and subscribe.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use talkie_discovery::NodeId;
+use talkie_transport::{InDoubt, PeerSender};
+
+use crate::delivery::{QueueLimits, Receipt};
+use crate::error::{FlushError, PublishError, SubscribeError, SubscribedOnError};
+use crate::io::fanout::{self, Publication};
+use crate::io::registry::BusState;
+use crate::node::Node;
+use crate::subscription::Subscription;
+use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
+
+/// A named space of topics on a mesh. A cheap handle; it keeps its node there.
+#[derive(Clone)]
+pub struct Bus {
+    node: Node,
+    state: Arc<BusState<PeerSender>>,
+}
+
+impl Bus {
+    pub(crate) fn new(node: Node, state: Arc<BusState<PeerSender>>) -> Self {
+        Self { node, state }
+    }
+
+    /// The node that opened it.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &BusName {
+        &self.state.name
+    }
+
+    /// Publishes a message to all that want its topic, here and on other nodes.
+    ///
+    /// Waits for room where what waits for a node is at its limit and the node moves. A node that stands still holds
+    /// it up for 250 ms at most, once per stall, and then gets a counted gap. Messages that one task publishes are
+    /// received in that order. Dropping the future before it is done publishes nothing.
+    ///
+    /// Without interest there is nobody to hand the message to: see [`subscribed_on`](Self::subscribed_on).
+    ///
+    /// # Errors
+    /// For an invalid topic, a payload over [`Node::max_message`], and after the node has left.
+    pub async fn publish(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+    ) -> Result<Receipt, PublishError> {
+        let publication = self.publication(to.to_topic()?, payload.into())?;
+        Ok(fanout::publish(&self.state, &publication).await)
+    }
+
+    /// Publishes without waiting: a node for which there is no room gets a counted gap.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn try_publish(&self, to: impl ToTopic, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
+        let publication = self.publication(to.to_topic()?, payload.into())?;
+        Ok(self.state.publish_now(&publication))
+    }
+
+    /// Waits until all that this node published so far, on any bus, is confirmed by the nodes that are up and want
+    /// it. Nodes that are away are not waited for.
+    ///
+    /// # Errors
+    /// Where a node was lost before it had confirmed everything, and after this one has left.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        self.node.0.registry.check_open()?;
+        let peers = self.node.0.registry.peers();
+        // Side by side, and all begun now: one after the other would also wait for what is published meanwhile.
+        let mut flushes: Vec<Flush<'_>> =
+            peers.iter().map(|peer| Box::pin(peer.flush()) as Flush<'_>).collect();
+        let mut messages = 0;
+        poll_fn(|cx| {
+            flushes.retain_mut(|flush| match flush.as_mut().poll(cx) {
+                Poll::Pending => true,
+                Poll::Ready(done) => {
+                    messages += done.err().map_or(0, |doubt| doubt.messages);
+                    false
+                }
+            });
+            if flushes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        if messages == 0 { Ok(()) } else { Err(FlushError::InDoubt { messages }) }
+    }
+
+    /// Subscribes with the default [`QueueLimits`]. In force on this node on return; other nodes hear of it in the
+    /// background.
+    ///
+    /// # Errors
+    /// For an invalid pattern, and after the node has left.
+    pub fn subscribe(&self, to: impl ToPattern) -> Result<Subscription, SubscribeError> {
+        self.subscribe_with(to, QueueLimits::default())
+    }
+
+    /// Subscribes with limits of its own to what may wait.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_with(
+        &self,
+        to: impl ToPattern,
+        limits: QueueLimits,
+    ) -> Result<Subscription, SubscribeError> {
+        let pattern = to.to_pattern()?;
+        let (id, queue) = self.node.0.registry.subscribe(&self.state, &pattern, limits)?;
+        Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), id, pattern, queue))
+    }
+
+    /// Waits until at least this many other nodes are up and want the topic.
+    ///
+    /// A publisher that has just joined calls it first, or its message has nobody to go to yet.
+    ///
+    /// # Errors
+    /// For an invalid topic, and when the node leaves meanwhile.
+    pub async fn subscribed_on(&self, topic: impl ToTopic, nodes: usize) -> Result<(), SubscribedOnError> {
+        let topic = topic.to_topic()?;
+        Ok(self.node.0.registry.subscribed_on(&self.state, &topic, nodes).await?)
+    }
+
+    /// The other nodes that are up and want the topic, as far as this one knows now; in no particular order.
+    ///
+    /// # Errors
+    /// For an invalid topic.
+    pub fn subscribers(&self, topic: impl ToTopic) -> Result<Vec<NodeId>, TopicError> {
+        Ok(self.node.0.registry.subscribers(&self.state, &topic.to_topic()?))
+    }
+
+    fn publication(&self, topic: Topic, payload: Bytes) -> Result<Publication, PublishError> {
+        self.node.0.registry.check_open()?;
+        let (given, limit) = (payload.len(), self.node.max_message());
+        if given > limit {
+            return Err(PublishError::TooLarge { given, limit });
+        }
+        Ok(Publication { topic, payload, from: self.node.id(), name: self.node.name().clone() })
+    }
+}
+
+type Flush<'a> = Pin<Box<dyn Future<Output = Result<(), InDoubt>> + Send + 'a>>;
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus").field("name", self.name()).field("node", &self.node).finish_non_exhaustive()
+    }
+}

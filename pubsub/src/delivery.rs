@@ -1,0 +1,72 @@
+//! Nouns: what a subscription yields, and what a publish reports.
+
+use bytes::Bytes;
+use talkie_discovery::{NodeId, NodeName};
+
+use crate::topic::Topic;
+
+/// What a subscription yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Delivery<T = Bytes> {
+    /// A message on a topic that the pattern wants.
+    Message(Message<T>),
+    /// Messages that the subscription would have had and did not get, in the place where they would have been.
+    Gap {
+        /// Who published them.
+        from: NodeId,
+        /// How many; 0 where not even a lower bound is known.
+        missed: u64,
+        /// Whether `missed` is their number, or a lower bound.
+        exact: bool,
+    },
+}
+
+/// A message as it was published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message<T = Bytes> {
+    /// Where it was published.
+    pub topic: Topic,
+    /// The node that published it.
+    pub from: NodeId,
+    /// The name of that node; names may repeat.
+    pub name: NodeName,
+    /// Counts the sender's publishes on the bus, from 1. A hole is a message on another topic, not a loss.
+    pub seq: u64,
+    /// What was published.
+    pub payload: T,
+}
+
+/// What became of a publish at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// The message's number: counts this node's publishes on the bus, from 1.
+    pub seq: u64,
+    /// Nodes that are up and want it. Nodes that are away are not counted, though it is kept for their return.
+    pub nodes: usize,
+    /// Subscriptions on this node that got it.
+    pub local: usize,
+    /// Nodes, also such that are away, that get a counted gap instead, since what waits for them is at its limit.
+    pub overflowed: usize,
+}
+
+/// How much may wait in one subscription. What does not fit pushes out the oldest, which becomes a gap.
+///
+/// More rides out longer pauses of the reader and costs memory; a reader that stays slower than its publishers
+/// gets gaps with any limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Messages and gaps; at least 1 is allowed. By default 1,024.
+    pub messages: usize,
+    /// Bytes of payloads, topics and a fixed 192 per message. By default 8 MiB: a queue full of messages of 8 KiB.
+    /// A message that is longer than this waits alone.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { messages: 1_024, bytes: 8 * 1024 * 1024 }
+    }
+}

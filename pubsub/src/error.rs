@@ -1,0 +1,86 @@
+//! What can fail: one enum per operation.
+
+use crate::topic::{PatternError, TopicError};
+
+/// The node has left, or is leaving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node has left the mesh")]
+#[non_exhaustive]
+pub struct Closed;
+
+/// Why a node did not join.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// An address or a socket could not be had.
+    #[error(transparent)]
+    Start(#[from] talkie_transport::StartError),
+    /// The runtime ended before the node was up.
+    #[error("the runtime is shutting down")]
+    ShuttingDown,
+}
+
+/// Why nothing was published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic is none.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The payload is over the node's limit (`--max-message`, `TALKIE_MAX_MESSAGE`).
+    #[error("payload of {given} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its length in bytes.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why there is no subscription.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The pattern is none.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why waiting for subscribers ended without them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribedOnError {
+    /// The topic is none.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why it is not known that everything was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// Peers were lost before they had confirmed everything.
+    #[error("{messages} messages in doubt: a peer was lost before it had confirmed them")]
+    InDoubt {
+        /// Sent and not confirmed, over all peers; they may have arrived.
+        messages: u64,
+    },
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl From<talkie_transport::InDoubt> for FlushError {
+    fn from(doubt: talkie_transport::InDoubt) -> Self {
+        Self::InDoubt { messages: doubt.messages }
+    }
+}

@@ -1,0 +1,104 @@
+//! One publish: matched once, encoded once, handed to each peer and to the subscriptions here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use talkie_discovery::{NodeId, NodeName};
+use talkie_transport::{PeerSender, Pushed, Room};
+use tokio::time::timeout_at;
+
+use super::dispatch::deliver;
+use super::outlet::Outlet;
+use super::registry::{BusState, Local, lock};
+use crate::delivery::{Message, Receipt};
+use crate::proto::envelope;
+use crate::proto::index::Matches;
+use crate::topic::Topic;
+
+/// What is published, and by whom.
+#[derive(Debug)]
+pub(crate) struct Publication {
+    pub(crate) topic: Topic,
+    pub(crate) payload: Bytes,
+    pub(crate) from: NodeId,
+    pub(crate) name: NodeName,
+}
+
+/// What came of trying to publish.
+#[derive(Debug)]
+pub(crate) enum Attempt<P> {
+    /// Numbered and handed out.
+    Done(Receipt),
+    /// Nothing was done: this peer is full and moves, so it is worth waiting for, at most until then.
+    Wait(P, Instant),
+}
+
+impl<P: Outlet> BusState<P> {
+    /// Publishes, unless a peer should be waited for first.
+    pub(crate) fn attempt(&self, publication: &Publication) -> Attempt<P> {
+        let now = Instant::now();
+        let mut sequence = lock(&self.sequence);
+        let matches = self.index.matches(&publication.topic);
+        for (peer, _) in &matches.remote {
+            if let Room::Wait { until } = peer.room(now)
+                && until > now
+            {
+                return Attempt::Wait(peer.clone(), until);
+            }
+        }
+        Attempt::Done(hand_out(&mut sequence, &matches, publication, now))
+    }
+
+    /// Publishes, with a gap for peers that are full.
+    pub(crate) fn publish_now(&self, publication: &Publication) -> Receipt {
+        let now = Instant::now();
+        let mut sequence = lock(&self.sequence);
+        let matches = self.index.matches(&publication.topic);
+        hand_out(&mut sequence, &matches, publication, now)
+    }
+}
+
+/// Numbers a publication and gives it to all that want it. The sequence is held from the match to the last push,
+/// so that all receivers see one order.
+fn hand_out<P: Outlet>(
+    sequence: &mut u64,
+    matches: &Matches<P, Arc<Local>>,
+    publication: &Publication,
+    now: Instant,
+) -> Receipt {
+    let Publication { topic, payload, from, name } = publication;
+    *sequence += 1;
+    let seq = *sequence;
+    let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
+    if !matches.remote.is_empty() {
+        let body = envelope::encode(seq, topic, payload);
+        for (peer, interests) in &matches.remote {
+            receipt.nodes += usize::from(peer.is_up());
+            receipt.overflowed += usize::from(peer.push(interests, &body, now) == Pushed::Overflowed);
+        }
+    }
+    if !matches.local.is_empty() {
+        let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
+        let message = Message { topic, from: *from, name, seq, payload };
+        receipt.local = matches.local.iter().map(|local| deliver(local, None, &message)).sum();
+    }
+    receipt
+}
+
+/// Publishes, waiting for room as long as that is of use.
+pub(crate) async fn publish(bus: &BusState<PeerSender>, publication: &Publication) -> Receipt {
+    loop {
+        let (peer, until) = match bus.attempt(publication) {
+            Attempt::Done(receipt) => return receipt,
+            Attempt::Wait(peer, until) => (peer, until),
+        };
+        let mut freed = std::pin::pin!(peer.room_freed());
+        // Listening before looking, so that no room is missed.
+        freed.as_mut().enable();
+        if matches!(peer.room(Instant::now()), Room::Wait { .. }) {
+            // Too late or freed: either way it is looked at again.
+            let _ = timeout_at(until.into(), freed).await;
+        }
+    }
+}

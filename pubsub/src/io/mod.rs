@@ -1,0 +1,8 @@
+//! Locks, wakers and the clock around the machines.
+
+pub(crate) mod dispatch;
+pub(crate) mod fanout;
+pub(crate) mod keys;
+pub(crate) mod outlet;
+pub(crate) mod queue;
+pub(crate) mod registry;

@@ -1,0 +1,51 @@
+//! What the rooms of this crate need of a peer. Its users: transport's [`PeerSender`], and the simulated peers of
+//! the tests.
+
+use std::hash::Hash;
+use std::time::Instant;
+
+use bytes::Bytes;
+use talkie_discovery::{NodeId, NodeName};
+use talkie_transport::{Interests, PeerSender, Pushed, Room};
+
+/// A way to one peer; a cheap handle, equal by the peer's id. Nothing here waits.
+pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
+    /// The peer's id.
+    fn id(&self) -> NodeId;
+    /// The peer's name.
+    fn name(&self) -> NodeName;
+    /// Whether the peer counts as being there.
+    fn is_up(&self) -> bool;
+    /// Whether waiting before [`Self::push`] is of use.
+    fn room(&self, now: Instant) -> Room;
+    /// Sends a message, or keeps it, or counts it as a gap.
+    fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed;
+    /// Sends a control frame on the link of the moment, if there is one.
+    fn control(&self, frame: &[u8]) -> bool;
+}
+
+impl Outlet for PeerSender {
+    fn id(&self) -> NodeId {
+        Self::id(self)
+    }
+
+    fn name(&self) -> NodeName {
+        Self::name(self)
+    }
+
+    fn is_up(&self) -> bool {
+        Self::is_up(self)
+    }
+
+    fn room(&self, now: Instant) -> Room {
+        Self::room(self, now)
+    }
+
+    fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
+        Self::push(self, interests, body, now)
+    }
+
+    fn control(&self, frame: &[u8]) -> bool {
+        Self::control(self, frame)
+    }
+}

@@ -1,0 +1,347 @@
+//! What a node's handles and its dispatch share: own subscriptions, what the peers want, the open buses.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use dashmap::DashMap;
+use talkie_discovery::NodeId;
+use talkie_transport::Interest;
+use tokio::sync::Notify;
+
+use super::outlet::Outlet;
+use super::queue::Queue;
+use crate::delivery::QueueLimits;
+use crate::error::Closed;
+use crate::proto::index::Index;
+use crate::proto::replica::{Change, Replica};
+use crate::topic::{BusName, Pattern, Topic};
+
+/// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
+const MAX_FORGOTTEN: usize = 1_024;
+
+/// The shared state of one node.
+///
+/// Order of locks: a bus's sequence or the members, then an index, then a peer's outbox. A message that arrives
+/// takes none of the first two.
+#[derive(Debug)]
+pub(crate) struct Registry<P: Outlet> {
+    members: Mutex<Members<P>>,
+    /// Own interests by id: where a message that arrives goes.
+    pub(super) locals: DashMap<u64, Arc<Local>>,
+    /// Notified when a topic may have more or fewer nodes, and when the node closes.
+    changed: Notify,
+    closed: AtomicBool,
+    pub(super) counters: Counters,
+}
+
+/// Changes one at a time: own subscriptions and what peers announce.
+#[derive(Debug)]
+pub(super) struct Members<P: Outlet> {
+    replica: Replica<P>,
+    buses: HashMap<BusName, Arc<BusState<P>>>,
+    /// Peers that are owed nothing any more, and what they were told of us.
+    forgotten: VecDeque<(NodeId, u64)>,
+    /// Reused for each control frame.
+    frame: Vec<u8>,
+}
+
+/// A bus that was opened here. It stays while the node lives, for its sequence must not begin again.
+#[derive(Debug)]
+pub(crate) struct BusState<P: Outlet> {
+    pub(crate) name: BusName,
+    pub(super) index: Index<P, Arc<Local>>,
+    /// The last number given to a publish; held while one is matched and pushed, so that order is the same for all.
+    pub(super) sequence: Mutex<u64>,
+}
+
+/// An own interest: the subscriptions that share a pattern.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(super) pattern: Pattern,
+    /// Replaced as a whole when one joins or leaves, so that delivering holds no lock.
+    joined: RwLock<Arc<[Joined]>>,
+}
+
+/// One subscription.
+#[derive(Debug, Clone)]
+pub(super) struct Joined {
+    /// The interest's epoch that it joined in: what is meant for an earlier one is not for it.
+    pub(super) epoch: u64,
+    /// How many subscriptions this node had made, itself included.
+    pub(super) born: u64,
+    pub(super) queue: Arc<Queue>,
+}
+
+/// What arrived and could not be used.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Bodies that are no envelope of a known kind.
+    pub(super) malformed: AtomicU64,
+    /// Messages for an interest whose pattern does not fit their topic, or out of order.
+    pub(super) mismatched: AtomicU64,
+    /// Control frames that are none.
+    pub(super) control: AtomicU64,
+}
+
+impl<P: Outlet> Default for Registry<P> {
+    fn default() -> Self {
+        let members = Members {
+            replica: Replica::default(),
+            buses: HashMap::new(),
+            forgotten: VecDeque::new(),
+            frame: Vec::new(),
+        };
+        Self {
+            members: Mutex::new(members),
+            locals: DashMap::new(),
+            changed: Notify::new(),
+            closed: AtomicBool::new(false),
+            counters: Counters::default(),
+        }
+    }
+}
+
+impl<P: Outlet> Registry<P> {
+    /// The bus of this name; what peers announced for it before is in its index.
+    pub(crate) fn open(&self, name: BusName) -> Result<Arc<BusState<P>>, Closed> {
+        let mut members = self.open_members()?;
+        let Members { replica, buses, .. } = &mut *members;
+        let bus = buses.entry(name).or_insert_with_key(|name| {
+            let index = Index::default();
+            for peer in replica.peers() {
+                for (interest, wanted) in replica.view(peer).filter(|(_, wanted)| wanted.bus == *name) {
+                    index.set_remote(peer, &wanted.pattern, interest);
+                }
+            }
+            Arc::new(BusState { name: name.clone(), index, sequence: Mutex::new(0) })
+        });
+        Ok(Arc::clone(bus))
+    }
+
+    /// A new subscription: in force here on return, and on its way to every linked peer.
+    pub(crate) fn subscribe(
+        &self,
+        bus: &BusState<P>,
+        pattern: &Pattern,
+        limits: QueueLimits,
+    ) -> Result<(u64, Arc<Queue>), Closed> {
+        let mut members = self.open_members()?;
+        let (Interest { id, epoch }, born) = members.replica.subscribe(&bus.name, pattern);
+        let queue = Arc::new(Queue::new(limits));
+        let joined = Joined { epoch, born, queue: Arc::clone(&queue) };
+        let known = self.locals.get(&id).map(|local| Arc::clone(&local));
+        match known {
+            Some(local) => local.change(|all| all.push(joined)),
+            None => {
+                let local =
+                    Arc::new(Local { pattern: pattern.clone(), joined: RwLock::new(Arc::from([joined])) });
+                self.locals.insert(id, Arc::clone(&local));
+                bus.index.set_local(pattern, local);
+            }
+        }
+        members.tell_all();
+        Ok((id, queue))
+    }
+
+    /// Ends a subscription. Nothing comes for it any more, and peers are told if it was the last of its pattern.
+    pub(crate) fn unsubscribe(&self, bus: &BusState<P>, id: u64, queue: &Arc<Queue>) {
+        queue.close();
+        let mut members = lock(&self.members);
+        let Some(local) = self.locals.get(&id).map(|local| Arc::clone(&local)) else { return };
+        local.change(|all| all.retain(|joined| !Arc::ptr_eq(&joined.queue, queue)));
+        if members.replica.unsubscribe(id) {
+            self.locals.remove(&id);
+            bus.index.remove_local(&local.pattern);
+            members.tell_all();
+        }
+    }
+
+    /// The nodes that are up and want the topic.
+    pub(crate) fn subscribers(&self, bus: &BusState<P>, topic: &Topic) -> Vec<NodeId> {
+        let remote = bus.index.matches(topic).remote;
+        remote.iter().filter(|(peer, _)| peer.is_up()).map(|(peer, _)| peer.id()).collect()
+    }
+
+    /// Resolves when at least `nodes` nodes are up and want the topic.
+    pub(crate) async fn subscribed_on(
+        &self,
+        bus: &BusState<P>,
+        topic: &Topic,
+        nodes: usize,
+    ) -> Result<(), Closed> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Listening before looking, so that no change falls between.
+            changed.as_mut().enable();
+            self.check_open()?;
+            if self.subscribers(bus, topic).len() >= nodes {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
+    /// Every peer that may be owed something.
+    pub(crate) fn peers(&self) -> Vec<P> {
+        lock(&self.members).replica.peers().cloned().collect()
+    }
+
+    /// An error once the node is closing.
+    pub(crate) fn check_open(&self) -> Result<(), Closed> {
+        if self.closed.load(Ordering::Acquire) { Err(Closed) } else { Ok(()) }
+    }
+
+    /// Ends all subscriptions behind what waits in them, and tells the peers. Nothing begins from now on. Whether
+    /// this was the first call.
+    pub(crate) fn close(&self) -> bool {
+        let mut members = lock(&self.members);
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let locals: Vec<(u64, Arc<Local>)> =
+            self.locals.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect();
+        self.locals.clear();
+        for (id, local) in &locals {
+            while !members.replica.unsubscribe(*id) && members.replica.own().get(*id).is_some() {}
+            for bus in members.buses.values() {
+                bus.index.remove_local(&local.pattern);
+            }
+        }
+        members.tell_all();
+        drop(members);
+        for (_, local) in locals {
+            for joined in local.joined().iter() {
+                joined.queue.close();
+            }
+        }
+        self.changed.notify_waiters();
+        true
+    }
+
+    /// Lets go of the peers, which would otherwise hold what holds this.
+    pub(crate) fn clear(&self) {
+        let mut members = lock(&self.members);
+        members.replica = Replica::default();
+        members.buses.clear();
+    }
+
+    pub(super) fn members(&self) -> MutexGuard<'_, Members<P>> {
+        lock(&self.members)
+    }
+
+    pub(super) fn wake_waiters(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// The members, of a node that is not closing.
+    fn open_members(&self) -> Result<MutexGuard<'_, Members<P>>, Closed> {
+        let members = lock(&self.members);
+        self.check_open()?;
+        Ok(members)
+    }
+}
+
+impl<P: Outlet> Members<P> {
+    /// What the peer may know of us, as a number of subscriptions; taken out if it was forgotten since.
+    pub(super) fn announced(&self, peer: &P) -> u64 {
+        self.replica.announced(peer)
+    }
+
+    /// A link: all is told anew. If the peer was forgotten, what it had been told of us then.
+    pub(super) fn linked(&mut self, peer: &P) -> Option<u64> {
+        let id = peer.id();
+        let at = self.forgotten.iter().position(|(known, _)| *known == id);
+        let told = at.and_then(|at| self.forgotten.remove(at)).map(|(_, told)| told);
+        self.replica.handle_linked(peer);
+        self.tell(peer);
+        told
+    }
+
+    pub(super) fn unlinked(&mut self, peer: &P) {
+        self.replica.handle_unlinked(peer);
+    }
+
+    pub(super) fn forgotten(&mut self, peer: &P) {
+        let told = self.replica.announced(peer);
+        if told > 0 {
+            if self.forgotten.len() >= MAX_FORGOTTEN {
+                self.forgotten.pop_front();
+            }
+            self.forgotten.push_back((peer.id(), told));
+        }
+        self.replica.handle_forgotten(peer);
+        self.apply();
+    }
+
+    /// A control frame: what it changes is in force on return. Whether it changed anything.
+    pub(super) fn control(
+        &mut self,
+        peer: &P,
+        frame: &[u8],
+    ) -> Result<bool, crate::proto::replica::ControlError> {
+        let result = self.replica.handle_control(peer, frame);
+        let changed = self.apply();
+        self.tell(peer);
+        result.map(|()| changed)
+    }
+
+    /// Brings what peers now want into the indexes of the open buses.
+    fn apply(&mut self) -> bool {
+        let mut changed = false;
+        while let Some((peer, change)) = self.replica.poll_event() {
+            changed = true;
+            match change {
+                Change::Set { interest, wanted } => {
+                    if let Some(bus) = self.buses.get(&wanted.bus) {
+                        bus.index.set_remote(&peer, &wanted.pattern, interest);
+                    }
+                }
+                Change::Removed { id, wanted } => {
+                    if let Some(bus) = self.buses.get(&wanted.bus) {
+                        bus.index.remove_remote(&peer, &wanted.pattern, id);
+                    }
+                }
+                Change::Refused => {
+                    tracing::warn!(peer = %peer.name(), "subscribes to more than one peer may: the rest is refused");
+                }
+            }
+        }
+        changed
+    }
+
+    fn tell_all(&mut self) {
+        let peers: Vec<P> = self.replica.peers().cloned().collect();
+        for peer in peers {
+            self.tell(&peer);
+        }
+    }
+
+    fn tell(&mut self, peer: &P) {
+        while self.replica.poll_transmit(peer, &mut self.frame) {
+            // Without a link the frame is lost, as the next link's snapshot expects.
+            peer.control(&self.frame);
+            self.frame.clear();
+        }
+    }
+}
+
+impl Local {
+    /// The subscriptions of the moment.
+    pub(super) fn joined(&self) -> Arc<[Joined]> {
+        Arc::clone(&self.joined.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Joined>)) {
+        let mut joined = self.joined.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = joined.to_vec();
+        change(&mut all);
+        *joined = all.into();
+    }
+}
+
+/// A panic elsewhere is no reason for one here: what the locks guard is whole between any two statements that
+/// could panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,112 @@
+//! What waits in one subscription: bounded; what does not fit becomes a gap where it stood.
+
+use std::collections::VecDeque;
+
+use talkie_discovery::NodeId;
+
+use crate::delivery::{Delivery, Message, QueueLimits};
+
+/// What one waiting message is charged besides payload and topic, in bytes: its slot and shared headers.
+pub const CHARGE: usize = 192;
+
+/// Senders whose losses are counted apart while the reader does not read. Beyond them, and only then, the losses of
+/// further senders are added to the youngest count, which is then a lower bound: memory stays bounded.
+const MAX_SENDERS: usize = 1_024;
+
+/// Deliveries in order. When full, the oldest go, and are counted per sender before what remains.
+#[derive(Debug)]
+pub struct Backlog {
+    limits: QueueLimits,
+    /// What was pushed out, per sender; stands before `waiting`.
+    lost: VecDeque<Gap>,
+    waiting: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Gap {
+    from: NodeId,
+    missed: u64,
+    exact: bool,
+}
+
+impl Backlog {
+    /// An empty one.
+    pub fn new(limits: QueueLimits) -> Self {
+        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Takes a message; one that is longer than the limit alone pushes out all others.
+    pub fn push(&mut self, message: Message) {
+        let charge = charge(&message);
+        self.make_room(charge);
+        self.bytes += charge;
+        self.waiting.push_back(Delivery::Message(message));
+    }
+
+    /// Takes a loss that happened on the way here.
+    pub fn push_gap(&mut self, from: NodeId, missed: u64, exact: bool) {
+        match self.waiting.back_mut() {
+            Some(Delivery::Gap { from: last, missed: known, exact: all }) if *last == from => {
+                *known = known.saturating_add(missed);
+                *all &= exact;
+            }
+            None if !self.lost.is_empty() => self.count(from, missed, exact),
+            _ => {
+                self.make_room(0);
+                self.waiting.push_back(Delivery::Gap { from, missed, exact });
+            }
+        }
+    }
+
+    /// The oldest delivery.
+    pub fn pop(&mut self) -> Option<Delivery> {
+        if let Some(Gap { from, missed, exact }) = self.lost.pop_front() {
+            return Some(Delivery::Gap { from, missed, exact });
+        }
+        let oldest = self.waiting.pop_front()?;
+        if let Delivery::Message(message) = &oldest {
+            self.bytes -= charge(message);
+        }
+        Some(oldest)
+    }
+
+    /// Whether there is nothing to [`pop`](Self::pop).
+    pub fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.waiting.is_empty()
+    }
+
+    fn make_room(&mut self, charge: usize) {
+        let QueueLimits { messages, bytes } = self.limits;
+        while self.waiting.len() >= messages.max(1) || self.bytes.saturating_add(charge) > bytes {
+            match self.waiting.pop_front() {
+                Some(Delivery::Message(message)) => {
+                    self.bytes -= self::charge(&message);
+                    self.count(message.from, 1, true);
+                }
+                Some(Delivery::Gap { from, missed, exact }) => self.count(from, missed, exact),
+                None => return,
+            }
+        }
+    }
+
+    fn count(&mut self, from: NodeId, missed: u64, exact: bool) {
+        let full = self.lost.len() >= MAX_SENDERS;
+        let place = match self.lost.iter().position(|gap| gap.from == from) {
+            Some(at) => self.lost.get_mut(at),
+            None if full => self.lost.back_mut(),
+            None => return self.lost.push_back(Gap { from, missed, exact }),
+        };
+        if let Some(gap) = place {
+            gap.missed = gap.missed.saturating_add(missed);
+            gap.exact &= exact && gap.from == from;
+        }
+    }
+}
+
+fn charge(message: &Message) -> usize {
+    CHARGE + message.topic.as_str().len() + message.payload.len()
+}
+
+#[cfg(test)]
+mod tests;

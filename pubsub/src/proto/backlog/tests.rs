@@ -1,0 +1,145 @@
+use bytes::Bytes;
+
+use super::*;
+
+fn node(n: u16) -> NodeId {
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&n.to_be_bytes());
+    NodeId::from_bytes(bytes)
+}
+
+fn message(from: u16, seq: u64, len: usize) -> Message {
+    Message {
+        topic: "t".parse().unwrap(),
+        from: node(from),
+        name: "n".parse().unwrap(),
+        seq,
+        payload: Bytes::from(vec![0; len]),
+    }
+}
+
+fn gap(from: u16, missed: u64, exact: bool) -> Option<Delivery> {
+    Some(Delivery::Gap { from: node(from), missed, exact })
+}
+
+fn seq(delivery: Option<Delivery>) -> u64 {
+    match delivery {
+        Some(Delivery::Message(message)) => message.seq,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn limited(messages: usize, bytes: usize) -> Backlog {
+    Backlog::new(QueueLimits { messages, bytes })
+}
+
+#[test]
+fn the_oldest_are_counted_before_what_remains() {
+    let mut backlog = limited(3, usize::MAX);
+    for n in 1..=5 {
+        backlog.push(message(1, n, 10));
+    }
+    backlog.push(message(2, 1, 10));
+    assert_eq!(backlog.pop(), gap(1, 3, true));
+    assert_eq!([seq(backlog.pop()), seq(backlog.pop()), seq(backlog.pop())], [4, 5, 1]);
+    assert!(backlog.pop().is_none() && backlog.is_empty() && backlog.bytes == 0);
+}
+
+#[test]
+fn bytes_are_limited_but_a_long_message_waits_alone() {
+    let each = CHARGE + 1 + 100;
+    let mut backlog = limited(100, 3 * each);
+    for n in 1..=4 {
+        backlog.push(message(1, n, 100));
+    }
+    assert_eq!(backlog.waiting.len(), 3);
+    backlog.push(message(1, 5, 100_000));
+    assert_eq!(backlog.pop(), gap(1, 4, true));
+    assert_eq!(seq(backlog.pop()), 5);
+    assert!(backlog.is_empty());
+}
+
+#[test]
+fn gaps_merge_and_become_inexact_together() {
+    let mut backlog = limited(2, usize::MAX);
+    backlog.push_gap(node(1), 5, true);
+    backlog.push_gap(node(1), 2, false);
+    backlog.push(message(1, 9, 0));
+    backlog.push(message(1, 10, 0));
+    backlog.push(message(1, 11, 0));
+    assert_eq!(backlog.pop(), gap(1, 8, false));
+    assert_eq!([seq(backlog.pop()), seq(backlog.pop())], [10, 11]);
+}
+
+#[test]
+fn a_gap_stands_between_the_messages_around_it() {
+    let mut backlog = limited(10, usize::MAX);
+    backlog.push(message(1, 1, 0));
+    backlog.push_gap(node(1), 3, true);
+    backlog.push(message(1, 5, 0));
+    assert_eq!(seq(backlog.pop()), 1);
+    assert_eq!(backlog.pop(), gap(1, 3, true));
+    assert_eq!(seq(backlog.pop()), 5);
+}
+
+#[test]
+fn counts_stay_bounded_with_many_senders() {
+    let mut backlog = limited(1, usize::MAX);
+    let senders = MAX_SENDERS as u16 + 500;
+    for from in 0..senders {
+        backlog.push(message(from, 1, 0));
+    }
+    assert_eq!(backlog.lost.len(), MAX_SENDERS);
+    let all: Vec<_> = std::iter::from_fn(|| backlog.pop()).collect();
+    let missed = all.iter().map(|delivery| match delivery {
+        Delivery::Gap { missed, .. } => *missed,
+        Delivery::Message(_) => 1,
+    });
+    assert_eq!(missed.sum::<u64>(), u64::from(senders));
+    assert!(matches!(all[MAX_SENDERS - 1], Delivery::Gap { exact: false, .. }));
+    assert!(matches!(all[MAX_SENDERS - 2], Delivery::Gap { missed: 1, exact: true, .. }));
+}
+
+/// Delivered and missed together are what was published, in order, whatever the reader does.
+#[test]
+fn nothing_is_lost_uncounted() {
+    for seed in 0..500 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut backlog = limited(rng.usize(1..20), rng.usize(200..5_000));
+        let mut published = [0_u64; 3];
+        let mut seen = [0_u64; 3];
+        for _ in 0..rng.usize(1..400) {
+            let from = rng.usize(..3);
+            match rng.u8(..10) {
+                0..=4 => {
+                    published[from] += 1;
+                    backlog.push(message(from as u16, published[from], rng.usize(..600)));
+                }
+                5 => {
+                    let missed = rng.u64(1..9);
+                    published[from] += missed;
+                    backlog.push_gap(node(from as u16), missed, true);
+                }
+                _ => follow(&mut seen, backlog.pop(), seed),
+            }
+            assert!(backlog.waiting.len() <= backlog.limits.messages);
+        }
+        while !backlog.is_empty() {
+            follow(&mut seen, backlog.pop(), seed);
+        }
+        assert_eq!((seen, backlog.bytes), (published, 0), "seed {seed}");
+    }
+}
+
+fn follow(seen: &mut [u64; 3], delivery: Option<Delivery>, seed: u64) {
+    match delivery {
+        Some(Delivery::Message(message)) => {
+            let seen = &mut seen[usize::from(message.from.as_bytes()[1])];
+            *seen += 1;
+            assert_eq!(message.seq, *seen, "seed {seed}: out of order");
+        }
+        Some(Delivery::Gap { from, missed, exact: true }) => seen[usize::from(from.as_bytes()[1])] += missed,
+        Some(other) => panic!("seed {seed}: {other:?}"),
+        None => {}
+    }
+}
