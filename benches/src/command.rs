@@ -1,9 +1,9 @@
 //! The `talkie` command as a process, and its JSON lines with the moment at which they came.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -49,12 +49,11 @@ impl Mesh {
             .env("TALKIE_INTERFACE", "lo")
             .env("TALKIE_LISTEN", "127.0.0.1:0")
             .env("TALKIE_GROUP", &self.group)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program is built");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let stdin = child.stdin.take();
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
@@ -65,7 +64,7 @@ impl Mesh {
                 }
             }
         });
-        Process { child, stdin, lines, began }
+        Process { child, lines, began }
     }
 }
 
@@ -76,7 +75,6 @@ pub(crate) fn beside(name: &str) -> PathBuf {
 
 pub(crate) struct Process {
     child: Child,
-    stdin: Option<ChildStdin>,
     lines: Receiver<(u64, Value)>,
     /// When it was started, ns.
     pub(crate) began: u64,
@@ -92,12 +90,6 @@ impl Process {
                 return (at, line);
             }
         }
-    }
-
-    pub(crate) fn write_line(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("it is open");
-        writeln!(stdin, "{line}").expect("it reads");
-        stdin.flush().expect("it reads");
     }
 
     pub(crate) fn pid(&self) -> u32 {

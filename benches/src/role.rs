@@ -6,7 +6,6 @@ use serde_json::json;
 use talkie_pubsub::{Bus, Config, Delivery};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep_until};
 
 use crate::stats::now_ns;
 
@@ -53,17 +52,16 @@ async fn meet() {
 
 /// Calls `send` with each payload at the moment it is due. A message carries that moment.
 async fn at_pace(rate: u64, count: u64, mut send: impl AsyncFnMut(Vec<u8>)) {
-    let (start, start_ns) = (Instant::now(), now_ns());
+    let start = now_ns();
     let mut ended = 0;
     for number in 0..WARM_UP + count {
-        let after = Duration::from_nanos(number * 1_000_000_000 / rate);
-        sleep_until(start + after).await;
-        // A call that took too long delays the next ones, which counts against it; a timer's slack does not.
-        let due = start_ns + after.as_nanos() as u64;
+        let due = start + number * 1_000_000_000 / rate;
+        // The main thread's own sleep: the runtime's timers are no finer than a millisecond. The others go on.
+        std::thread::sleep(Duration::from_nanos(due.saturating_sub(now_ns())));
+        // A call that took too long delays the next ones, which counts against it; a sleep's slack does not.
         let due = if ended > due { due } else { now_ns() };
-        let due = if number < WARM_UP { 0 } else { due };
         let mut payload = vec![0; PAYLOAD];
-        payload[..8].copy_from_slice(&due.to_be_bytes());
+        payload[..8].copy_from_slice(&if number < WARM_UP { 0 } else { due }.to_be_bytes());
         payload[8..16].copy_from_slice(&count.to_be_bytes());
         send(payload).await;
         ended = now_ns();
