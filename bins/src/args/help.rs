@@ -1,0 +1,91 @@
+//! What a command's `--help` says below its arguments: what it prints, how it ends, examples.
+//!
+//! Paragraphs are one line each, which clap wraps to the terminal.
+
+pub(super) const ROOT: &str = "\
+Every setting can also come from the environment variable in brackets; a flag counts more. \
+`talkie COMMAND --help` says what a command prints, how it ends, and shows examples.
+
+Begin here:
+  talkie demo                             see it work, on this machine only
+  export TALKIE_SECRET=$(talkie keygen)   then the same secret in every terminal
+  talkie sub 'orders/*'                   in one terminal
+  talkie pub orders/42 hello              in another
+
+Exit codes: 0 done, 1 it did not work out, 2 wrong usage.";
+
+pub(super) const DEMO: &str = "\
+Starts three real nodes as processes of this machine, with a fresh secret and over the loopback interface only, and \
+tells what each does as it happens: who found whom, what was published, who received it and after how long (from \
+the call of publish in one process until the subscriber in the other has it). It ends by itself. No setting and no \
+variable changes it.
+
+Exit codes: 0 it worked, 1 it did not (the last line says why) or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie demo
+  talkie demo --json";
+
+pub(super) const JOIN: &str = "\
+Prints `joined` with this node's id and addresses, then `peer_up` and `peer_down` for each node of the mesh, whatever \
+bus it opens. Stays until it is interrupted (SIGINT, SIGTERM), then says goodbye.
+
+Exit codes: 0 interrupted, 1 it could not join, 2 wrong usage.
+
+Examples:
+  talkie join --secret-file mesh.secret
+  talkie join --json | jq -r 'select(.event == \"peer_up\") | .name'
+  talkie join --multicast off --partners alpha,beta";
+
+pub(super) const SUB: &str = "\
+Prints what `join` prints, `subscribed` for each pattern, and then each message as it comes: its topic and its \
+payload. A message that matches several of the patterns is printed once. Where messages were lost, a gap with their \
+number stands in their place; with several patterns each tells of its own gaps.
+
+Without --json control characters are escaped, and a payload that is not UTF-8 is shown in base64.
+
+Stays until it is interrupted (SIGINT, SIGTERM), or --count or --timeout ends it, then says goodbye.
+
+Exit codes: 0 ended as asked, 1 ended before --count was reached or could not join, 2 wrong usage.
+
+Examples:
+  talkie sub 'orders/*'
+  talkie sub orders/42 'alarms/**' --count 1 --timeout 30
+  talkie sub '**' --json | jq -r .payload";
+
+pub(super) const PUB: &str = "\
+Waits until as many nodes as --subscribers want the topic, publishes, waits until every message is handed over to all \
+nodes that wanted it, says goodbye and prints `published` with the number of messages and of nodes (where they \
+differ from message to message, the most that one went to).
+
+With `-` each line of standard input is a message, sent as it comes: its bytes without the line feed, a carriage \
+return included. An empty line is an empty message; the last line needs no line feed. A line longer than \
+--max-message ends it; the lines before are handed over.
+
+Exit codes: 0 handed over or interrupted; 1 nobody wanted it in time (nothing was sent), a node was lost before it \
+had everything (the number of messages in doubt is told), or one that stood still had no room; 2 wrong usage.
+
+Examples:
+  talkie pub orders/42 hello
+  tail -f app.log | talkie pub logs/shop -
+  talkie pub shop/closing --subscribers 3 --timeout 0.5";
+
+pub(super) const PEERS: &str = "\
+Prints a line for each other node of the mesh, whatever bus it opens: its name, its id, its address, the round trip \
+to it and since when it is linked. Having found none is no error.
+
+Exit codes: 0 looked, 1 it could not join, 2 wrong usage.
+
+Examples:
+  talkie peers
+  talkie peers --wait 3 --json | jq -r .addr";
+
+pub(super) const KEYGEN: &str = "\
+Prints one line: `tk1-`, 256 random bits and a checksum, which tells a typing error from another secret. Give the \
+same one to every member, best in a file that only they can read.
+
+Exit codes: 0 printed, 1 it could not be written, 2 wrong usage.
+
+Examples:
+  export TALKIE_SECRET=$(talkie keygen)
+  (umask 077; talkie keygen > mesh.secret) && talkie join --secret-file mesh.secret";

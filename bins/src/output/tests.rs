@@ -1,0 +1,96 @@
+use super::words::{Paint, words};
+use super::*;
+
+fn json(event: &Event<'_>) -> String {
+    serde_json::to_string(event).unwrap()
+}
+
+fn human(event: &Event<'_>) -> String {
+    let mut line = String::new();
+    words(&mut line, event, Paint { colour: false }).unwrap();
+    line
+}
+
+const ID: &str = "000102030405060708090a0b0c0d0e0f";
+
+#[test]
+fn the_json_lines_are_those_of_the_contract() {
+    let node: NodeId = ID.parse().unwrap();
+    let name: NodeName = "shop@till".parse().unwrap();
+    let (topic, pattern): (Topic, Pattern) = ("orders/42".parse().unwrap(), "orders/*".parse().unwrap());
+    let addr: SocketAddr = "127.0.0.1:40001".parse().unwrap();
+    let bus = BusName::default();
+    let listen = vec![addr, "[fd00::7]:40001".parse().unwrap()];
+    let n = format!(r#""node":"{ID}""#);
+    let message = |payload: &'static [u8]| Event::Message {
+        topic: &topic,
+        node,
+        name: &name,
+        seq: 17,
+        payload: payload.into(),
+    };
+    let lines = [
+        (
+            json(&Event::Joined { node, name: name.clone(), bus, listen }),
+            format!(
+                r#"{{"event":"joined",{n},"name":"shop@till","bus":"default","listen":["127.0.0.1:40001","[fd00::7]:40001"]}}"#
+            ),
+        ),
+        (
+            json(&Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast }),
+            format!(
+                r#"{{"event":"peer_up",{n},"name":"shop@till","addr":"127.0.0.1:40001","via":"multicast"}}"#
+            ),
+        ),
+        (
+            json(&Event::PeerDown { node, name: name.clone(), reason: DownReason::Left }),
+            format!(r#"{{"event":"peer_down",{n},"name":"shop@till","reason":"left"}}"#),
+        ),
+        (
+            json(&Event::Subscribed { pattern: &pattern }),
+            r#"{"event":"subscribed","pattern":"orders/*"}"#.to_owned(),
+        ),
+        (
+            json(&message(b"hello")),
+            format!(
+                r#"{{"event":"message","topic":"orders/42",{n},"name":"shop@till","seq":17,"payload":"hello"}}"#
+            ),
+        ),
+        (
+            json(&message(b"\xff\x00")),
+            format!(
+                r#"{{"event":"message","topic":"orders/42",{n},"name":"shop@till","seq":17,"payload_base64":"/wA="}}"#
+            ),
+        ),
+        (
+            json(&Event::Gap { node, missed: 3, at_least: false, pattern: None }),
+            format!(r#"{{"event":"gap",{n},"missed":3}}"#),
+        ),
+        (
+            json(&Event::Gap { node, missed: 3, at_least: true, pattern: Some(&pattern) }),
+            format!(r#"{{"event":"gap",{n},"missed":3,"at_least":true,"pattern":"orders/*"}}"#),
+        ),
+        (
+            json(&Event::Published { topic: &topic, count: 1, nodes: 2 }),
+            r#"{"event":"published","topic":"orders/42","count":1,"nodes":2}"#.to_owned(),
+        ),
+        (
+            json(&Event::Peer(Peer { node, name, addr, rtt_us: Some(123), since_ms: 4567 })),
+            format!(
+                r#"{{"event":"peer",{n},"name":"shop@till","addr":"127.0.0.1:40001","rtt_us":123,"since_ms":4567}}"#
+            ),
+        ),
+    ];
+    for (line, expected) in lines {
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn another_node_cannot_write_to_the_terminal() {
+    let (topic, name): (Topic, NodeName) = ("a\u{1b}[2J".parse().unwrap(), "x".parse().unwrap());
+    let node: NodeId = ID.parse().unwrap();
+    let payload = Payload::from("b\u{1b}]0;title\u{7}\nc\td".as_bytes());
+    let line = human(&Event::Message { topic: &topic, node, name: &name, seq: 1, payload });
+    assert_eq!(line, "a\\u{1b}[2J b\\u{1b}]0;title\\u{7}\\nc\td");
+}

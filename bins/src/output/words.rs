@@ -1,0 +1,141 @@
+//! The form for people: plain words, with colours where a terminal shows them.
+
+use std::fmt::{self, Display, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use talkie_pubsub::{NodeId, Topic};
+
+use super::{Event, Payload};
+
+pub(super) const PLAIN: Style = Style::new();
+pub(super) const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const GONE: Style = AnsiColor::Yellow.on_default();
+const TOPIC: Style = AnsiColor::Cyan.on_default();
+
+/// Colours, or none.
+#[derive(Clone, Copy)]
+pub(super) struct Paint {
+    pub(super) colour: bool,
+}
+
+impl Paint {
+    pub(super) fn over(self, style: Style, text: impl Display) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_string() }
+    }
+}
+
+/// The line for people, without its end.
+pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::Result {
+    let topic = |topic: &Topic| paint.over(TOPIC, printable(topic.as_str()));
+    let dim = |text: String| paint.over(DIM, text);
+    match event {
+        Event::Joined { node, name, bus, listen } => {
+            let listen = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let rest = dim(format!("(id {}), listening on {listen}", short(node)));
+            write!(line, "joined bus {bus} as {} {rest}", paint.over(BOLD, name))
+        }
+        Event::PeerUp { node, name, addr, via } => {
+            let rest = dim(format!("(id {}) at {addr}, found by {via}", short(node)));
+            write!(line, "{} {name} {rest}", paint.over(GOOD, "+"))
+        }
+        Event::PeerDown { node, name, reason } => {
+            write!(line, "{} {name} {} {reason}", paint.over(GONE, "-"), dim(format!("(id {})", short(node))))
+        }
+        Event::Subscribed { pattern } => {
+            write!(line, "listening to {}", paint.over(TOPIC, printable(pattern.as_str())))
+        }
+        Event::Message { topic: on, payload, .. } => {
+            write!(line, "{} ", topic(on))?;
+            match payload {
+                Payload::Text("") => line.write_str(&dim("(empty)".to_owned())),
+                Payload::Text(text) => line.write_str(&printable(text)),
+                Payload::Base64(text) => write!(line, "{} {text}", dim("base64".to_owned())),
+            }
+        }
+        Event::Gap { node, missed, at_least, pattern } => {
+            let messages = match (missed, at_least) {
+                (0, true) => "an unknown number of messages".to_owned(),
+                (missed, true) => format!("at least {}", plural(*missed, "message")),
+                (missed, false) => plural(*missed, "message"),
+            };
+            line.write_str(&paint.over(BAD, format!("gap: missed {messages} of {}", short(node))))?;
+            match pattern {
+                Some(pattern) => write!(line, " on {}", printable(pattern.as_str())),
+                None => Ok(()),
+            }
+        }
+        Event::Published { topic: on, count, nodes } => {
+            let (messages, handed) = (plural(*count, "message"), plural(*nodes as u64, "node"));
+            write!(line, "published {messages} on {}, handed over to {handed}", topic(on))
+        }
+        Event::Peer(peer) => write!(line, "{} {} {}", peer.name, short(&peer.node), peer.addr),
+        Event::Secret { secret } => line.write_str(secret),
+        Event::Started { name, pid } => {
+            write!(line, "{} started as process {pid}", paint.over(BOLD, name))
+        }
+        Event::Found { name, peer, after_ms } => {
+            let after = paint.over(GOOD, millis(*after_ms));
+            write!(line, "{} found {peer}, {after} after its own start", paint.over(BOLD, name))
+        }
+        Event::Sent { name, topic, payload, nodes } => {
+            let (name, topic) = (paint.over(BOLD, name), paint.over(TOPIC, topic));
+            write!(line, "{name} published {payload:?} on {topic}: {} want it", plural(*nodes, "other node"))
+        }
+        Event::Received { name, from, payload, after_us, .. } => {
+            let after = paint.over(GOOD, micros(*after_us));
+            write!(
+                line,
+                "  {} received {payload:?} from {from}, {after} after publish",
+                paint.over(BOLD, name)
+            )
+        }
+        Event::Left { name, peer, after_ms } => {
+            let after = paint.over(GOOD, millis(*after_ms));
+            write!(
+                line,
+                "  {} heard {peer} say goodbye, {after} after it was told to leave",
+                paint.over(BOLD, name)
+            )
+        }
+        Event::Done { took_ms } => write!(line, "{} in {}", paint.over(GOOD, "All done"), millis(*took_ms)),
+    }
+}
+
+/// A text that another node chose, made fit for a terminal: control characters are escaped.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        // A tab does no harm and is common in tables.
+        if c.is_control() && c != '\t' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// A number and a noun.
+pub(crate) fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The first 8 of an id's 32 digits: enough to tell the nodes of a mesh apart by eye.
+pub(super) fn short(node: &NodeId) -> String {
+    node.to_string().chars().take(8).collect()
+}
+
+pub(super) fn micros(us: u64) -> String {
+    if us < 10_000 { format!("{us} µs") } else { millis(us as f64 / 1000.0) }
+}
+
+pub(super) fn millis(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 10_000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.0} s", ms / 1000.0),
+    }
+}
