@@ -1,5 +1,6 @@
 //! [`Config`]: what a node is told before it joins.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ impl Config {
     /// What the environment says (`TALKIE_SECRET`, `TALKIE_PARTNERS`, …: every row of
     /// [`SETTINGS`](settings::SETTINGS)), and the defaults for the rest.
     ///
-    /// What is odd and yet no error, such as a weak passphrase, is logged as a warning.
+    /// An unknown variable that begins with `TALKIE_` is logged as a warning.
     ///
     /// # Errors
     /// Without a secret, and for the first value or variable that is wrong.
@@ -112,7 +113,8 @@ impl Config {
     /// Starts the node and opens its bus.
     ///
     /// It is up when this returns, and meets the others from then on. A passphrase takes some 50 ms longer than
-    /// a generated secret, because guessing it is made as costly.
+    /// a generated secret, because guessing it is made as costly; a weak one is
+    /// logged as a warning.
     ///
     /// # Errors
     /// Where an address cannot be listened on, or an interface is not there.
@@ -148,7 +150,7 @@ impl fmt::Debug for Config {
 /// `PROGRAM@HOSTNAME`, as far as a name may hold it.
 fn default_name() -> NodeName {
     let first = std::env::args_os().next().map(PathBuf::from).or_else(|| std::env::current_exe().ok());
-    let program = first.as_deref().and_then(Path::file_name).unwrap_or("node".as_ref());
+    let program = first.as_deref().and_then(Path::file_name).unwrap_or_else(|| OsStr::new("node"));
     let host = gethostname::gethostname();
     NodeName::lossy(&format!("{}@{}", program.to_string_lossy(), host.to_string_lossy()))
 }

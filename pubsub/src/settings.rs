@@ -198,7 +198,7 @@ pub enum ConfigError {
 /// Makes a [`Config`] of a command's flags and this process's environment.
 ///
 /// `flags` names a setting's flag with each value that it was given; flags that are no setting are ignored.
-/// What is odd and yet no error (an unknown variable, a weak passphrase) is logged as a warning.
+/// What is odd and yet no error (an unknown variable) is logged as a warning.
 ///
 /// # Errors
 /// The first thing found wrong. Nothing has been started then.
@@ -255,7 +255,7 @@ fn resolve(
     flags: &[(&str, Vec<OsString>)],
     environment: &[(OsString, OsString)],
 ) -> Result<(Config, Vec<String>), ConfigError> {
-    let mut warnings = check_names(environment.iter().map(|(name, _)| name.as_os_str()))?;
+    let warnings = check_names(environment.iter().map(|(name, _)| name.as_os_str()))?;
     let from_flags = |setting: &'static Setting| {
         let (_, given) = flags.iter().find(|(flag, given)| *flag == setting.flag && !given.is_empty())?;
         Some(Source { setting, name: setting.flag, text: given.join(OsStr::new(",")) })
@@ -285,7 +285,6 @@ fn resolve(
         let Some(source) = from_flags(setting).or_else(|| from_environment(setting)) else { continue };
         config = read(config, source.utf8()?).map_err(|why| source.bad(&why))?;
     }
-    warnings.extend(config.secret.weakness());
     Ok((config, warnings))
 }
 
