@@ -177,6 +177,8 @@ impl Talkie {
     /// # Panics
     /// If it cannot be started or does not end within 25 seconds.
     pub fn run(self) -> Finished {
+        // Not part of what it took.
+        binary();
         let started = Instant::now();
         let input = self.input.clone().unwrap_or_default();
         let mut process = self.spawn_plain();

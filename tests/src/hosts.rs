@@ -226,6 +226,16 @@ impl Host<'_> {
         ip(&["-n", &self.lan.switch(), "link", "set", &self.cable(), "up"]);
     }
 
+    /// Resets every TCP connection between this host and that one, both ends at once.
+    ///
+    /// # Panics
+    /// If the machine cannot.
+    pub fn reset(self, other: Self) {
+        for address in [other.ipv4(), format!("[{}]", other.ipv6())] {
+            run(Command::new("ip").args(["netns", "exec", &self.namespace(), "ss", "-K", "dst", &address]));
+        }
+    }
+
     /// Takes the IPv4 address away.
     ///
     /// # Panics

@@ -1,11 +1,14 @@
 //! A file that goes with its test.
 
 use std::{
-    fs,
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
-/// A file with a name of its own in the system's folder for temporary files; deleted on drop.
+/// A file with a name of its own in the system's folder for temporary files, which only this user may read;
+/// deleted on drop.
 #[derive(Debug)]
 pub struct TempFile(PathBuf);
 
@@ -17,7 +20,9 @@ impl TempFile {
     pub fn new(content: &str) -> Self {
         let name = format!("talkie-test-{}-{:016x}", std::process::id(), fastrand::Rng::new().u64(..));
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, content).expect("a temporary file can be written");
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(content.as_bytes()));
+        written.expect("a temporary file can be written");
         Self(path)
     }
 
@@ -29,6 +34,6 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.0);
     }
 }

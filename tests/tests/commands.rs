@@ -186,7 +186,8 @@ fn pub_tells_how_many_messages_are_in_doubt_when_it_loses_its_subscriber() {
     publisher.end_input();
     publisher.exits(1, SOON);
     let stderr = publisher.stderr();
-    assert!(stderr.contains("10"), "ten messages are in doubt: {stderr}");
+    // The first was printed; whether that was confirmed before the freeze, nobody was told.
+    assert!(stderr.contains("10 ") || stderr.contains("11 "), "ten messages are in doubt: {stderr}");
 }
 
 #[test]

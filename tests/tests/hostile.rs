@@ -14,6 +14,8 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use talkie_tests::{
     SLACK, SOON,
+    feeder::Feeder,
+    ledger::{Ledger, Totals},
     mesh::{Member, Mesh},
     proxy::{Proxy, Towards},
     stranger::{answer, capture, eavesdrop, injector, say, waiting},
@@ -24,6 +26,9 @@ const GROWTH: u64 = 8 << 20;
 
 /// How soon a real peer must be linked whatever a stranger does.
 const LINKED: Duration = Duration::from_secs(3);
+
+/// Datagrams a second of a flood, at most: what a node is held to stand. One that fills the wire is not promised.
+const PACE: u32 = 100_000;
 
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(2);
@@ -107,7 +112,8 @@ fn two_thousand_idle_connections_keep_nobody_out() {
     assert!(idle.len() > IDLE / 2, "{} connected", idle.len());
     let held = node.open_files().saturating_sub(files);
     a_real_peer_links(&mesh, &node, LINKED);
-    assert!(held < 600, "{held} connections of strangers held at once");
+    // From loopback, where a whole mesh may live, more than the 64 of any other address.
+    assert!(held < 1100, "{held} connections of strangers held at once");
     for stream in &mut idle {
         assert_eq!(answer(stream), b"");
     }
@@ -260,11 +266,13 @@ impl Flood {
         let thread = thread::spawn(move || {
             let (attacker, mut random) = (injector(), fastrand::Rng::new());
             let datagrams: Vec<_> = (0..512).map(|_| datagram(&mut random)).collect();
-            let mut sent = 0;
+            let (mut sent, from) = (0, Instant::now());
             while !stopped.load(Ordering::Relaxed) {
                 for datagram in &datagrams {
                     sent += u64::from(attacker.send_to(datagram, group).is_ok());
                 }
+                let due = from + Duration::from_secs(1) * u32::try_from(sent).unwrap_or(u32::MAX) / PACE;
+                thread::park_timeout(due.saturating_duration_since(Instant::now()));
             }
             assert_eq!(waiting(&attacker, None), 0, "a datagram is never answered");
             sent
@@ -333,27 +341,21 @@ fn a_flood_of_likely_heartbeats_breaks_nothing() {
 }
 
 #[test]
-fn tampering_and_cutting_break_the_link_and_never_the_stream() {
-    use talkie_tests::{feeder::Feeder, ledger::Ledger};
-    const CUTS: u32 = 8;
+fn a_bit_flipped_on_the_way_breaks_the_link_and_never_the_stream() {
     let mesh = Mesh::new();
     let sub = Member::start(mesh.talkie("sub").name("sub").args(["t", "--multicast", "off"]));
     let proxy = Proxy::to(sub.addr());
     let partner = proxy.addr().to_string();
-    let publisher =
-        mesh.talkie("pub").name("pub").args(["t", "-", "--multicast", "off", "--partners", &partner]);
-    let mut publisher = publisher.spawn();
+    let settings = ["t", "-", "--multicast", "off", "--partners", &partner];
+    let mut publisher = mesh.talkie("pub").name("pub").args(settings).spawn();
     let feeder = Feeder::start(publisher.take_stdin(), 2000, |number| number.to_string());
-    sub.expect_count("message", 200, SOON);
-    for cut in 0..CUTS {
-        if cut % 2 == 0 {
-            proxy.cut();
-        } else {
-            proxy.tamper();
-        }
+    sub.expect_count("message", 500, SOON);
+    for fault in [Proxy::tamper, Proxy::cut] {
+        fault(&proxy);
         let so_far = sub.count("message");
         sub.expect_count("message", so_far + 500, SOON);
     }
+    assert!(proxy.has_tampered(), "the link went through the proxy");
     let count = feeder.finish(SOON);
     publisher.wait(SOON);
     sub.expect("message", |line| line.get("payload") == Some(&(count - 1).to_string().into()), SOON);
@@ -362,8 +364,5 @@ fn tampering_and_cutting_break_the_link_and_never_the_stream() {
     (0..count).for_each(|number| ledger.published(&id, "t", number.to_string()));
     ledger.subscribes("sub", "t");
     ledger.printed_all("sub", &sub);
-    let totals = ledger.balance();
-    println!("{totals:?} over {} links", proxy.connections());
-    assert_eq!(totals.uncounted, 0);
-    assert!(proxy.has_tampered());
+    assert_eq!(ledger.balance(), Totals { delivered: count, ..Totals::default() });
 }

@@ -125,6 +125,23 @@ fn a_pulled_cable_is_told_and_what_was_owed_arrives_when_it_is_back() {
 }
 
 #[test]
+fn links_reset_under_load_lose_nothing() {
+    if !require_root("links_reset_under_load_lose_nothing") {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let run = Run::start(&lan, &secret, 1000);
+    for _ in 0..10 {
+        lan.host(1).reset(lan.host(2));
+        // The link is there again, or a hundred messages would not come in.
+        progresses(&run.far);
+    }
+    let (totals, third_got, count) = run.balance();
+    assert_eq!(third_got, count);
+    assert_eq!(totals, Totals { delivered: 2 * count, ..Totals::default() });
+}
+
+#[test]
 fn sigkill_is_told_at_once_between_hosts() {
     if !require_root("sigkill_is_told_at_once_between_hosts") {
         return;

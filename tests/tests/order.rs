@@ -76,7 +76,8 @@ fn many_publishers_and_subscribers_keep_the_order_of_each() {
     let publishers = topics.map(|topic| {
         // Every topic here has three subscribers but `a/y`, which has two.
         let wanted = if topic == "a/y" { "2" } else { "3" };
-        let command = mesh.talkie("pub").name(topic).args([topic, "-", "--subscribers", wanted]);
+        let name = format!("pub {topic}");
+        let command = mesh.talkie("pub").name(&name).args([topic, "-", "--subscribers", wanted]);
         std::thread::spawn(move || command.input(numbered(COUNT)).run())
     });
     for publisher in publishers {
@@ -84,12 +85,12 @@ fn many_publishers_and_subscribers_keep_the_order_of_each() {
     }
     let mut ledger = Ledger::new();
     for topic in topics {
-        let id = met(&subs[0].1, topic);
+        let id = met(&subs[0].1, &format!("pub {topic}"));
         (0..COUNT).for_each(|number| ledger.published(&id, topic, number.to_string()));
     }
     for (pattern, sub) in &subs {
         for topic in topics {
-            sub.expect("peer_down", |line| line["name"] == topic, SOON);
+            sub.expect("peer_down", |line| line["name"] == format!("pub {topic}"), SOON);
         }
         ledger.subscribes(pattern, pattern);
         ledger.printed_all(pattern, sub);

@@ -245,10 +245,9 @@ fn a_secret_with_a_typing_error_is_refused_and_not_shown() {
         {
             let done = command.run();
             done.refused(&["secret"]);
-            assert!(
-                !done.stderr.contains(wrong.trim_start_matches("tk1-").get(..8).unwrap_or(wrong)),
-                "{done:?}"
-            );
+            let body = wrong.trim_start_matches("tk1-");
+            let start = &body[..body.len().min(8)];
+            assert!(start.is_empty() || !done.stderr.contains(start), "{done:?}");
         }
     }
 }
