@@ -13,7 +13,7 @@ pub struct Peer {
     pub id: NodeId,
     /// Its human name; names may repeat.
     pub name: NodeName,
-    /// The other end of the link.
+    /// Where it listens, as far as it is known: the host that the link leads to, and the port that the peer tells.
     pub addr: SocketAddr,
     /// How it was found.
     pub via: Via,

@@ -207,8 +207,9 @@ impl Driver {
             return;
         };
         lock(&self.context.pairs).insert(id, (number, true));
-        self.addrs.insert(id, addr);
-        self.mesh.handle_told(id, &reachable(addr, &hello.listen));
+        let reachable = reachable(addr, &hello.listen);
+        self.addrs.insert(id, reachable.first().copied().unwrap_or(addr));
+        self.mesh.handle_told(id, &reachable);
         let session = self.context.registry.find_or_add(id, &hello.name, self.rng.u64(..));
         if let Some(old) = replaces {
             self.links.remove(&old);
@@ -266,8 +267,7 @@ impl Driver {
             return;
         };
         let via = self.mesh.via(id).unwrap_or(talkie_discovery::Via::Multicast);
-        let peer =
-            Peer { id, name: session.name(), addr: canonical(*addr), via, rtt: None, since: Instant::now() };
+        let peer = Peer { id, name: session.name(), addr: *addr, via, rtt: None, since: Instant::now() };
         self.directory.up(peer);
     }
 
@@ -298,6 +298,12 @@ impl Driver {
     async fn leave(mut self, inputs: &mut mpsc::Receiver<Input>) {
         self.listener.abort();
         for (number, link) in &self.links {
+            // What was had is confirmed first: otherwise its sender would hold it in doubt.
+            if let Some((_, had)) = link.session.received() {
+                let mut body = Vec::new();
+                put_varint(&mut body, had);
+                link.session.control(Some(*number), Kind::Ack, &body);
+            }
             link.session.control(Some(*number), Kind::Bye, &[Farewell::Leaving as u8]);
         }
         let farewell = async {
