@@ -94,10 +94,9 @@ impl Secret {
     pub fn read_file(path: &Path) -> Result<Self, SecretFileError> {
         let read = |error| SecretFileError::Read { path: path.to_owned(), error };
         let file = File::open(path).map_err(read)?;
-        warn_of_readers(&file, path);
         // One allocation, so that no copy is left behind by growing.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(read)?;
+        (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(read)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(SecretFileError::TooLarge(path.to_owned()));
         }
@@ -109,7 +108,11 @@ impl Secret {
         if lines.next().is_some() {
             return Err(SecretFileError::Several(path.to_owned()));
         }
-        Self::parse(first).map_err(|error| SecretFileError::Secret { path: path.to_owned(), error })
+        let secret =
+            Self::parse(first).map_err(|error| SecretFileError::Secret { path: path.to_owned(), error })?;
+        // Only of a file that is used: a bad one is told in one line.
+        warn_of_readers(&file, path);
+        Ok(secret)
     }
 
     /// The secret as it is written down: `tk1-…`, or the passphrase. Wiped when dropped; print it only where
@@ -146,8 +149,8 @@ impl Secret {
         }
         // zxcvbn's warnings speak of kinds ("a common password"), never of the text itself.
         let kind = estimate.feedback().and_then(|f| f.warning()).map(|warning| warning.to_string());
-        let kind = kind.unwrap_or_else(|| "It is short or easy to guess.".to_owned());
-        Some(format!("the passphrase is weak. {kind} `talkie keygen` makes a secret that nobody guesses"))
+        let kind = kind.unwrap_or_else(|| "It is easy to guess.".to_owned());
+        Some(format!("{kind} `talkie keygen` makes a secret that nobody guesses"))
     }
 
     pub(crate) fn form(&self) -> &Form {
