@@ -1,8 +1,14 @@
-//! An attacker without the secret: raw sockets on loopback, and no code of the product.
+//! An attacker without the secret: plain sockets, and no code of the product.
 
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket},
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,27 +17,27 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// How long a stranger's connection may live: the two seconds of a handshake, and room for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Hears every datagram to the group on loopback.
+/// Hears every datagram to the group on the interface with this address.
 ///
 /// # Panics
 /// If the machine cannot.
-pub fn eavesdrop(group: SocketAddrV4) -> UdpSocket {
+pub fn eavesdrop(group: SocketAddrV4, on: Ipv4Addr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
     socket.set_reuse_address(true).expect("a shared port");
     socket.set_recv_buffer_size(1 << 20).expect("a large buffer");
     socket.bind(&SocketAddr::from(group).into()).expect("the group's port");
-    socket.join_multicast_v4(group.ip(), &Ipv4Addr::LOCALHOST).expect("the group on loopback");
+    socket.join_multicast_v4(group.ip(), &on).expect("the group");
     socket.into()
 }
 
-/// Sends to the group, out of loopback and nothing else.
+/// Sends to groups, out of the interface with this address and no other.
 ///
 /// # Panics
 /// If the machine cannot.
-pub fn injector() -> UdpSocket {
+pub fn injector(on: Ipv4Addr) -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).expect("a socket");
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("an address");
-    socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).expect("loopback");
+    socket.bind(&SocketAddr::from((on, 0)).into()).expect("an address");
+    socket.set_multicast_if_v4(&on).expect("an interface");
     socket.into()
 }
 
@@ -98,5 +104,53 @@ pub fn answer(stream: &mut TcpStream) -> Vec<u8> {
             }
             Err(_) => return answer,
         }
+    }
+}
+
+/// Datagrams a second of a [`Flood`], at most: what a node is held to stand. One that fills the wire is not promised.
+const PACE: u32 = 100_000;
+
+/// Sends datagrams to a group, [`PACE`], from a thread until it is ended or dropped.
+#[derive(Debug)]
+pub struct Flood {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<u64>>,
+}
+
+impl Flood {
+    /// Floods with these datagrams, again and again.
+    pub fn start(attacker: UdpSocket, group: SocketAddrV4, datagrams: Vec<Vec<u8>>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            let (mut sent, from) = (0, Instant::now());
+            while !stopped.load(Ordering::Relaxed) {
+                for datagram in &datagrams {
+                    // A full queue of the interface is no reason to stop.
+                    sent += u64::from(attacker.send_to(datagram, group).is_ok());
+                }
+                let due = from + Duration::from_secs(1) * u32::try_from(sent).unwrap_or(u32::MAX) / PACE;
+                thread::park_timeout(due.saturating_duration_since(Instant::now()));
+            }
+            assert_eq!(waiting(&attacker, None), 0, "a datagram is never answered");
+            sent
+        });
+        Self { stop, thread: Some(thread) }
+    }
+
+    /// Ends it, and tells how many datagrams were sent.
+    ///
+    /// # Panics
+    /// If anybody answered to a datagram.
+    pub fn end(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        let sent = self.thread.take().map(thread::JoinHandle::join);
+        sent.map_or(0, |sent| sent.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,9 @@
 //! Hosts on a bridge: what happens between machines. Needs root and network namespaces.
 
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -9,7 +12,8 @@ use talkie_tests::{
     feeder::Feeder,
     hosts::{Lan, require_root},
     ledger::{Ledger, Totals},
-    mesh::{Member, keygen},
+    mesh::{GROUP, Member, keygen},
+    stranger::{Flood, capture, eavesdrop, injector},
 };
 
 /// The port of a node that was told none and is the first of its host.
@@ -234,6 +238,41 @@ fn a_node_that_starts_before_its_network_joins_when_it_comes() {
     lan.host(1).carrier_on();
     early.meets(&other);
     other.meets(&early);
+}
+
+#[test]
+fn a_flood_of_likely_heartbeats_keeps_no_newcomer_out() {
+    if !require_root("a_flood_of_likely_heartbeats_keeps_no_newcomer_out") {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let group = SocketAddrV4::new(GROUP, PORT);
+    let address: Ipv4Addr = lan.host(3).ipv4().parse().unwrap();
+    let (ear, attacker) = lan.host(3).within(|| (eavesdrop(group, address), injector(address)));
+    let nodes = [lan.host(1).join(&secret, "one"), lan.host(2).join(&secret, "two")];
+    all_meet(&nodes);
+    let memory = nodes[0].resident();
+    // The right beginning and the right size: only the cipher tells that they are junk.
+    let heartbeat = capture(&ear, 1).remove(0);
+    let mut random = fastrand::Rng::new();
+    let mut forged = || {
+        let noise = std::iter::repeat_with(|| random.u8(..));
+        heartbeat[..4].iter().copied().chain(noise).take(heartbeat.len()).collect()
+    };
+    let flood = Flood::start(attacker, group, std::iter::repeat_with(&mut forged).take(512).collect());
+    for node in &nodes {
+        node.stays_silent(Duration::from_secs(2));
+    }
+    let newcomer = lan.host(2).join(&secret, "newcomer");
+    for node in &nodes {
+        newcomer.meets(node);
+        node.meets(&newcomer);
+    }
+    let sent = flood.end();
+    assert!(sent > 10_000, "{sent} datagrams are no flood");
+    let growth = nodes[0].resident().saturating_sub(memory);
+    assert!(growth < 8 << 20, "{growth} bytes more");
+    assert_eq!((nodes[0].count("peer_down"), nodes[1].count("peer_down")), (0, 0));
 }
 
 /// A node on each host, with a partner each where some are named.

@@ -1,7 +1,7 @@
 //! The rig itself: its faults do what they say, and no more.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
     time::Duration,
 };
 
@@ -30,23 +30,15 @@ fn reaches(from: Host<'_>, to: Host<'_>, should: bool) {
 }
 
 fn ear(host: Host<'_>) -> UdpSocket {
-    let own: Ipv4Addr = host.ipv4().parse().unwrap();
-    host.within(|| {
-        let ear = UdpSocket::bind((GROUP, PORT)).unwrap();
-        ear.join_multicast_v4(&GROUP, &own).unwrap();
-        ear.set_read_timeout(Some(NEVER)).unwrap();
-        ear
-    })
+    let group = SocketAddrV4::new(GROUP, PORT);
+    let ear = host.within(|| stranger::eavesdrop(group, host.ipv4().parse().unwrap()));
+    ear.set_read_timeout(Some(NEVER)).unwrap();
+    ear
 }
 
 fn hears(ear: &UdpSocket, from: Host<'_>) -> bool {
-    from.within(|| {
-        let socket = UdpSocket::bind((from.ipv4(), 0)).unwrap();
-        // No route for the group: the interface is that of the address that is bound.
-        let socket = socket2::Socket::from(socket);
-        socket.set_multicast_if_v4(&from.ipv4().parse().unwrap()).unwrap();
-        socket.send_to(b"hello", &SocketAddr::from((GROUP, PORT)).into()).unwrap();
-    });
+    let mouth = from.within(|| stranger::injector(from.ipv4().parse().unwrap()));
+    mouth.send_to(b"hello", (GROUP, PORT)).unwrap();
     ear.recv(&mut [0; 16]).is_ok()
 }
 
@@ -107,8 +99,8 @@ fn nothing_of_a_lan_is_left_behind() {
 
 #[test]
 fn what_is_on_loopback_here_stays_here() {
-    let group = std::net::SocketAddrV4::new(GROUP, crate::mesh::free_port());
-    let ear = stranger::eavesdrop(group);
-    stranger::injector().send_to(b"hello", group).unwrap();
+    let group = SocketAddrV4::new(GROUP, crate::mesh::free_port());
+    let ear = stranger::eavesdrop(group, Ipv4Addr::LOCALHOST);
+    stranger::injector(Ipv4Addr::LOCALHOST).send_to(b"hello", group).unwrap();
     assert_eq!(stranger::capture(&ear, 1), [b"hello"]);
 }
