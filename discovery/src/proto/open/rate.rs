@@ -16,6 +16,10 @@ const STRANGERS: Limit = Limit { rate: 20_000.0, burst: 20_000.0 };
 /// What all known sources together may send: a share that strangers can not use.
 const KNOWN: Limit = Limit { rate: 20_000.0, burst: 20_000.0 };
 
+/// What this host may send over loopback, where all its nodes and users share one address: one of them that floods
+/// must not silence the others, so it is a share as large as all strangers'.
+const LOCAL: Limit = Limit { rate: 20_000.0, burst: 20_000.0 };
+
 /// How long a source stays known after a fresh heartbeat: longer than the slowest pace of the largest mesh.
 const KNOWN_FOR: Duration = Duration::from_secs(120);
 
@@ -33,6 +37,7 @@ const SWEEP: Duration = Duration::from_millis(100);
 pub(super) struct Rates {
     sources: HashMap<IpAddr, Source>,
     known: usize,
+    local: Bucket,
     all_known: Bucket,
     all_strangers: Bucket,
     swept: Option<Instant>,
@@ -47,6 +52,9 @@ struct Source {
 impl Rates {
     /// Whether a datagram from `source` may be opened.
     pub(super) fn take(&mut self, now: Instant, source: IpAddr) -> bool {
+        if source.is_loopback() {
+            return self.local.take(now, LOCAL);
+        }
         if let Some(entry) = self.sources.get_mut(&source) {
             let all = if entry.known_until.is_some() { &mut self.all_known } else { &mut self.all_strangers };
             let limit = if entry.known_until.is_some() { KNOWN } else { STRANGERS };
@@ -63,6 +71,9 @@ impl Rates {
 
     /// Makes `source` a known one, if there is room.
     pub(super) fn know(&mut self, now: Instant, source: IpAddr) {
+        if source.is_loopback() {
+            return;
+        }
         let until = Some(now + KNOWN_FOR);
         if let Some(Source { known_until: known @ Some(_), .. }) = self.sources.get_mut(&source) {
             *known = until;
@@ -162,6 +173,24 @@ mod tests {
         }
         assert!((990..=1_000).contains(&passed), "{passed} in a second");
         assert!(rates.take(start + Duration::from_secs(1), source(2)), "another one is not touched");
+    }
+
+    #[test]
+    fn a_flood_on_loopback_leaves_room_for_others_there_and_elsewhere() {
+        let (start, mut rates) = (start(), Rates::default());
+        let (mut flood, mut honest) = (0, 0);
+        for tick in 0..100_000_u64 {
+            let now = start + Duration::from_micros(100 * tick);
+            // Twenty nodes with a heartbeat a second, each somewhere among the flood of 100,000.
+            let place = (tick % 500 == 250).then_some(tick / 500 % 10);
+            for n in 0..10 {
+                honest += usize::from(place == Some(n) && rates.take(now, Ipv4Addr::LOCALHOST.into()));
+                flood += usize::from(rates.take(now, Ipv4Addr::LOCALHOST.into()));
+            }
+            assert!(rates.take(now, source(u32::try_from(tick % 100).unwrap())));
+        }
+        assert!(flood <= 20_000 * 11, "{flood} of a million");
+        assert!(honest >= 20, "{honest} of 200 heartbeats in ten seconds");
     }
 
     #[test]
