@@ -20,8 +20,8 @@ use crate::proto::handshake::HandshakeError;
 /// at most and holds a socket and a kibibyte.
 const MAX_STRANGERS: usize = 64;
 const MAX_PER_ADDRESS: usize = 32;
-/// The same from this host, where a whole mesh may live and start at once.
-const MAX_LOCAL: usize = 1_024;
+/// The same from this host, where a whole mesh may live and start at once: half of the usual limit of open files.
+const MAX_LOCAL: usize = 512;
 /// Pending connections that the kernel holds for us.
 const BACKLOG: i32 = 1_024;
 /// After an error of `accept`, for want of file descriptors most likely.
