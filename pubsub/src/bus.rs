@@ -56,7 +56,7 @@ impl Bus {
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, PublishError> {
         let publication = self.publication(to.to_topic()?, payload.into())?;
-        Ok(fanout::publish(&self.state, &publication).await)
+        Ok(fanout::publish(&self.node.0.registry, &self.state, &publication).await?)
     }
 
     /// Publishes without waiting: a node for which there is no room gets a counted gap.

@@ -5,7 +5,6 @@ use crate::topic::{PatternError, TopicError};
 /// The node has left, or is leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the node has left the mesh")]
-#[non_exhaustive]
 pub struct Closed;
 
 /// Why a node did not join.

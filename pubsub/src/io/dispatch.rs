@@ -139,3 +139,6 @@ fn note(counter: &AtomicU64, from: &impl Outlet, what: &dyn std::fmt::Display) {
         tracing::warn!(peer = %from.name(), count, "not usable: {what}");
     }
 }
+
+#[cfg(test)]
+mod tests;

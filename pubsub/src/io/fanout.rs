@@ -10,8 +10,9 @@ use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
 use super::outlet::Outlet;
-use super::registry::{BusState, Local, lock};
+use super::registry::{BusState, Local, Registry, lock};
 use crate::delivery::{Message, Receipt};
+use crate::error::Closed;
 use crate::proto::envelope;
 use crate::proto::index::Matches;
 use crate::topic::Topic;
@@ -87,10 +88,15 @@ fn hand_out<P: Outlet>(
 }
 
 /// Publishes, waiting for room as long as that is of use.
-pub(crate) async fn publish(bus: &BusState<PeerSender>, publication: &Publication) -> Receipt {
+pub(crate) async fn publish(
+    registry: &Registry<PeerSender>,
+    bus: &BusState<PeerSender>,
+    publication: &Publication,
+) -> Result<Receipt, Closed> {
     loop {
+        registry.check_open()?;
         let (peer, until) = match bus.attempt(publication) {
-            Attempt::Done(receipt) => return receipt,
+            Attempt::Done(receipt) => return Ok(receipt),
             Attempt::Wait(peer, until) => (peer, until),
         };
         let mut freed = std::pin::pin!(peer.room_freed());

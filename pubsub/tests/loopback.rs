@@ -1,0 +1,202 @@
+//! Nodes of one process over real sockets, on loopback alone.
+
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::time::Duration;
+
+use talkie_pubsub::{
+    Bus, Closed, Config, Delivery, DownReason, Groups, Message, PeerEvent, PublishError, Secret,
+    SubscribeError, SubscribedOnError, Subscription,
+};
+
+/// Far more than anything here takes, so that only a defect runs into it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the nodes of one test share, so that tests side by side never meet.
+struct Mesh {
+    secret: Secret,
+    groups: Groups,
+}
+
+impl Mesh {
+    fn new() -> Self {
+        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let v4 = Some(SocketAddrV4::new(Ipv4Addr::new(239, 255, 82, 55), free));
+        Self { secret: Secret::generate(), groups: Groups { v4, v6: None } }
+    }
+
+    fn config(&self, name: &str) -> Config {
+        Config::new(self.secret.clone())
+            .name(name.parse().unwrap())
+            .groups(self.groups)
+            .interfaces(["lo".parse().unwrap()])
+            .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    async fn join(&self, name: &str) -> Bus {
+        self.config(name).join().await.unwrap()
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it should have happened by now")
+}
+
+async fn message(subscription: &mut Subscription) -> Message {
+    match soon(subscription.next()).await {
+        Some(Delivery::Message(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_meet_talk_and_part() {
+    let mesh = Mesh::new();
+    let (shop, office) = (mesh.join("shop").await, mesh.join("office").await);
+    let mut events = office.node().peer_events();
+    let mut orders = office.subscribe("orders/*").unwrap();
+    soon(shop.subscribed_on("orders/42", 1)).await.unwrap();
+    assert_eq!(shop.subscribers("orders/42").unwrap(), [office.node().id()]);
+
+    let receipt = shop.publish("orders/42", "two coffees").await.unwrap();
+    assert_eq!((receipt.seq, receipt.nodes, receipt.local, receipt.overflowed), (1, 1, 0, 0));
+    let order = message(&mut orders).await;
+    assert_eq!((order.topic.as_str(), &order.payload[..], order.seq), ("orders/42", &b"two coffees"[..], 1));
+    assert_eq!((order.from, order.name.as_str()), (shop.node().id(), "shop"));
+    assert_eq!(shop.publish("elsewhere", "").await.unwrap().nodes, 0);
+
+    assert!(matches!(soon(events.recv()).await, Some(PeerEvent::Up(peer)) if peer.id == shop.node().id()));
+    soon(shop.flush()).await.unwrap();
+    soon(shop.node().leave()).await.unwrap();
+    match soon(events.recv()).await {
+        Some(PeerEvent::Down { peer, reason }) => {
+            assert_eq!((peer.id, reason), (shop.node().id(), DownReason::Left));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_holds_and_each_subscription_gets_each_message_once() {
+    let mesh = Mesh::new();
+    let (from, to) = (mesh.join("from").await, mesh.join("to").await);
+    let patterns = ["t/a", "t/*", "**", "t/a"];
+    let mut subscriptions: Vec<_> = patterns.iter().map(|pattern| to.subscribe(*pattern).unwrap()).collect();
+    let mut own = from.subscribe("t/**").unwrap();
+    let ready = to.subscribe("ready").unwrap();
+    soon(from.subscribed_on("ready", 1)).await.unwrap();
+    for n in 1..=900_u64 {
+        let receipt = soon(from.publish("t/a", n.to_string())).await.unwrap();
+        assert_eq!((receipt.seq, receipt.nodes, receipt.local), (n, 1, 1));
+    }
+    subscriptions.push(ready);
+    for subscription in subscriptions.iter_mut().take(4).chain([&mut own]) {
+        for n in 1..=900 {
+            let message = message(subscription).await;
+            assert_eq!((message.seq, &message.payload[..]), (n, n.to_string().as_bytes()));
+        }
+        assert!(subscription.now().is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buses_never_mix_and_share_a_node() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let (a2, b2) =
+        (a.node().open("two".parse().unwrap()).unwrap(), b.node().open("two".parse().unwrap()).unwrap());
+    let (mut one, mut two) = (b.subscribe("t").unwrap(), b2.subscribe("t").unwrap());
+    soon(a.subscribed_on("t", 1)).await.unwrap();
+    soon(a2.subscribed_on("t", 1)).await.unwrap();
+    a2.publish("t", "two").await.unwrap();
+    a.publish("t", "one").await.unwrap();
+    assert_eq!(message(&mut one).await.payload, "one");
+    assert_eq!(message(&mut two).await.payload, "two");
+    drop((a2, b2));
+    let again = a.node().open("two".parse().unwrap()).unwrap();
+    assert_eq!(again.publish("t", "").await.unwrap().seq, 2, "the numbering goes on");
+    assert_eq!(b.node().peers().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_subscription_is_withdrawn_also_outside_of_a_runtime() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let gone = b.subscribe("gone").unwrap();
+    soon(a.subscribed_on("gone", 1)).await.unwrap();
+    std::thread::spawn(move || drop(gone)).join().unwrap();
+    // Told in order: who knows the second knows that the first is gone.
+    let _here = b.subscribe("here").unwrap();
+    soon(a.subscribed_on("here", 1)).await.unwrap();
+    assert!(a.subscribers("gone").unwrap().is_empty());
+    assert_eq!(a.publish("gone", "").await.unwrap().nodes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_message_passes_and_a_larger_one_is_refused() {
+    let mesh = Mesh::new();
+    let a = mesh.config("a").max_message(300_000).join().await.unwrap();
+    let b = mesh.config("b").max_message(300_000).join().await.unwrap();
+    let mut all = b.subscribe("**").unwrap();
+    soon(a.subscribed_on("t", 1)).await.unwrap();
+    let refused = a.publish("t", vec![7; 300_001]).await;
+    assert_eq!(refused, Err(PublishError::TooLarge { given: 300_001, limit: 300_000 }));
+    let topic = format!("{}/{}", "x".repeat(127), "y".repeat(127));
+    assert_eq!(a.publish(&topic, vec![7; 300_000]).await.unwrap().seq, 1);
+    let got = message(&mut all).await;
+    assert_eq!((got.payload.len(), got.topic.as_str()), (300_000, &topic[..]));
+    assert!(a.publish("a/*", "").await.unwrap_err().to_string().contains("a/*"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_leaving_everything_is_closed() {
+    let mesh = Mesh::new();
+    let bus = mesh.join("a").await;
+    let mut all = bus.subscribe("**").unwrap();
+    bus.publish("t", "last").await.unwrap();
+    let waiting = tokio::spawn({
+        let bus = bus.clone();
+        async move { bus.subscribed_on("t", 1).await }
+    });
+    soon(bus.node().leave()).await.unwrap();
+    assert_eq!(soon(waiting).await.unwrap(), Err(SubscribedOnError::Closed(Closed)));
+    assert_eq!(message(&mut all).await.payload, "last");
+    assert_eq!(soon(all.next()).await, None);
+    assert_eq!(bus.publish("t", "").await, Err(PublishError::Closed(Closed)));
+    assert_eq!(bus.try_publish("t", ""), Err(PublishError::Closed(Closed)));
+    assert!(matches!(bus.subscribe("t"), Err(SubscribeError::Closed(_))));
+    assert!(bus.flush().await.is_err() && bus.node().open("b".parse().unwrap()).is_err());
+    assert_eq!(soon(bus.node().leave()).await, Ok(()));
+    assert!(bus.node().peers().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_handle_closes_the_node() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let mut events = a.node().peer_events();
+    let kept = b.subscribe("t").unwrap();
+    drop(b);
+    soon(a.subscribed_on("t", 1)).await.unwrap();
+    assert!(matches!(soon(events.recv()).await, Some(PeerEvent::Up(_))));
+    drop(kept);
+    assert!(matches!(soon(events.recv()).await, Some(PeerEvent::Down { reason: DownReason::Left, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_gets_a_counted_gap_before_what_remains() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let limits = talkie_pubsub::QueueLimits { messages: 10, bytes: 1 << 20 };
+    let mut slow = b.subscribe_with("t", limits).unwrap();
+    let mut done = b.subscribe("done").unwrap();
+    soon(a.subscribed_on("done", 1)).await.unwrap();
+    for _ in 0..100 {
+        a.publish("t", "x").await.unwrap();
+    }
+    a.publish("done", "").await.unwrap();
+    message(&mut done).await;
+    assert_eq!(slow.now(), Some(Delivery::Gap { from: a.node().id(), missed: 90, exact: true }));
+    assert_eq!(message(&mut slow).await.seq, 91);
+}
