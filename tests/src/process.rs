@@ -22,8 +22,8 @@ use serde_json::Value;
 
 use crate::{SOON, lines};
 
-/// How many of a process's last lines a failure message shows.
-const SHOWN_LINES: usize = 60;
+/// How many of a process's last lines a failure message shows; of those before, all but messages.
+const SHOWN_LINES: usize = 20;
 
 /// A running `talkie`. Dropped, it is killed; and if the test has not failed already, it fails where the
 /// process panicked or printed a line that the contract does not know.
@@ -314,13 +314,13 @@ impl Process {
             Some((status, _)) => drop(write!(story, ", {status})")),
             None => story.push_str(", alive)"),
         }
-        let skipped = state.lines.len().saturating_sub(SHOWN_LINES);
-        if skipped > 0 {
-            let _ = write!(story, "\n… {skipped} lines before");
-        }
-        for line in &state.lines[skipped..] {
-            let text = String::from_utf8_lossy(&line.raw);
-            let _ = write!(story, "\n{}", text.chars().take(300).collect::<String>());
+        let first_shown = state.lines.len().saturating_sub(SHOWN_LINES);
+        for (number, line) in state.lines.iter().enumerate() {
+            let is_message = line.json.as_ref().is_some_and(|json| json["event"] == "message");
+            if number >= first_shown || !is_message {
+                let text = String::from_utf8_lossy(&line.raw);
+                let _ = write!(story, "\n{number}: {}", text.chars().take(300).collect::<String>());
+            }
         }
         let _ = write!(story, "\n--- standard error:\n{}", String::from_utf8_lossy(&state.stderr));
         story
