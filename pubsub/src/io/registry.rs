@@ -14,7 +14,7 @@ use super::queue::Queue;
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::proto::index::Index;
-use crate::proto::replica::{Change, Replica};
+use crate::proto::replica::{Change, ControlError, Replica};
 use crate::topic::{BusName, Pattern, Topic};
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
@@ -243,7 +243,7 @@ impl<P: Outlet> Registry<P> {
 }
 
 impl<P: Outlet> Members<P> {
-    /// What the peer may know of us, as a number of subscriptions; taken out if it was forgotten since.
+    /// How many of the subscriptions made so far the peer may know of.
     pub(super) fn announced(&self, peer: &P) -> u64 {
         self.replica.announced(peer)
     }
@@ -275,11 +275,7 @@ impl<P: Outlet> Members<P> {
     }
 
     /// A control frame: what it changes is in force on return. Whether it changed anything.
-    pub(super) fn control(
-        &mut self,
-        peer: &P,
-        frame: &[u8],
-    ) -> Result<bool, crate::proto::replica::ControlError> {
+    pub(super) fn control(&mut self, peer: &P, frame: &[u8]) -> Result<bool, ControlError> {
         let result = self.replica.handle_control(peer, frame);
         let changed = self.apply();
         self.tell(peer);

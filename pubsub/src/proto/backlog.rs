@@ -51,7 +51,6 @@ impl Backlog {
                 *known = known.saturating_add(missed);
                 *all &= exact;
             }
-            None if !self.lost.is_empty() => self.count(from, missed, exact),
             _ => {
                 self.make_room(0);
                 self.waiting.push_back(Delivery::Gap { from, missed, exact });

@@ -324,6 +324,23 @@ async fn waiting_for_subscribers_is_woken_by_each_change() {
 }
 
 #[test]
+fn peers_hear_at_once_when_the_last_of_a_pattern_goes() {
+    let node = Node::new();
+    let peer = fake(1);
+    node.link(&peer);
+    let (id, first) = node.subscribe("a");
+    let (_, second) = node.subscribe("a");
+    node.settle(&peer);
+    node.registry.unsubscribe(&node.bus, id, &first);
+    assert!(lock(&peer.0.frames).is_empty(), "another still wants it");
+    node.registry.unsubscribe(&node.bus, id, &second);
+    assert!(!lock(&peer.0.frames).is_empty());
+    node.settle(&peer);
+    assert_eq!(lock(&peer.0.replica).view(&()).count(), 0);
+    assert_eq!(node.bus.publish_now(&publication("a")).local, 0);
+}
+
+#[test]
 fn closing_withdraws_what_was_announced_and_ends_the_queues() {
     let node = Node::new();
     let peer = fake(1);
