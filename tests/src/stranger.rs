@@ -110,7 +110,7 @@ pub fn answer(stream: &mut TcpStream) -> Vec<u8> {
 /// Datagrams a second of a [`Flood`], at most: what a node is held to stand. One that fills the wire is not promised.
 const PACE: u32 = 100_000;
 
-/// Sends datagrams to a group, [`PACE`], from a thread until it is ended or dropped.
+/// Sends datagrams to a group, at `PACE`, from a thread until it is ended or dropped.
 #[derive(Debug)]
 pub struct Flood {
     stop: Arc<AtomicBool>,

@@ -2,7 +2,8 @@
 //!
 //! On the wire: the initiator sends four clear bytes (`TLK` and the wire version), then each side sends its Noise
 //! messages behind `length: u16 BE`. The prologue covers the clear bytes. The first message carries nothing (it is
-//! not forward secret), and who cannot make it gets no byte back. The second and third carry a [`Greeting`].
+//! not forward secret), and who cannot make it gets no byte back. The second and third carry a greeting: the
+//! protocols that each side speaks.
 
 use std::sync::Arc;
 
