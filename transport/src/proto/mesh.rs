@@ -14,8 +14,10 @@ use talkie_discovery::{NodeId, Via};
 use crate::events::DownReason;
 
 mod dials;
-pub use dials::{DialNumber, Outcome, Target};
+mod offer;
+pub use dials::{Dial, DialNumber, Outcome, Target};
 use dials::{Dials, Pace};
+pub use offer::{Decision, LinkNumber, Offer};
 
 /// Peers that may be linked at once.
 pub const MAX_PEERS: usize = 1_024;
@@ -29,9 +31,6 @@ pub const OWED_FOR: Duration = Duration::from_secs(600);
 /// A node that was only heard of, and of which nothing is heard any more.
 const CANDIDATE_FOR: Duration = Duration::from_secs(30);
 
-/// Names one connection of this node.
-pub type LinkNumber = u64;
-
 /// What the mesh wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -43,48 +42,6 @@ pub enum Event {
     Forgotten(NodeId),
     /// Whether one of our partners (by its place in the settings) is linked has changed.
     Partner(usize, bool),
-}
-
-/// A connection to make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dial {
-    /// Names it in [`Mesh::handle_dial_ended`].
-    pub number: DialNumber,
-    /// Whom to reach.
-    pub target: Target,
-    /// Where, the likeliest first.
-    pub addrs: Vec<SocketAddr>,
-    /// How the target was found.
-    pub via: Via,
-}
-
-/// What a peer says of its side of the pair, on a link that was just authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Offer {
-    /// Who.
-    pub id: NodeId,
-    /// The connection.
-    pub link: LinkNumber,
-    /// Number of the newest link that the peer took up with us; 0 for none.
-    pub seen: u64,
-    /// Whether that link lives for the peer.
-    pub live: bool,
-    /// How the two found each other, as far as the dialing side knows.
-    pub via: Via,
-}
-
-/// What becomes of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It is taken up under this number; the other link, where there was one, ends.
-    Adopt {
-        /// Number of the link in this pair.
-        number: u64,
-        /// The link that it replaces.
-        replaces: Option<LinkNumber>,
-    },
-    /// Another link is in use, or there are too many peers.
-    Refuse,
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::NodeId;
+use talkie_discovery::{NodeId, Via};
 
 /// Dials under way at once; each costs a socket and a handshake of about a millisecond.
 pub(super) const MAX_DIALS: usize = 32;
@@ -37,6 +37,19 @@ pub enum Target {
     Node(NodeId),
     /// One address of a partner, by the partner's place in the settings.
     Partner(usize, SocketAddr),
+}
+
+/// A connection to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial {
+    /// Names it when it has ended.
+    pub number: DialNumber,
+    /// Whom to reach.
+    pub target: Target,
+    /// Where, the likeliest first.
+    pub addrs: Vec<SocketAddr>,
+    /// How the target was found.
+    pub via: Via,
 }
 
 /// How a dial ended.
