@@ -89,6 +89,24 @@ fn sigterm_and_sigint_are_told_as_left() {
 }
 
 #[test]
+fn a_node_that_leaves_as_soon_as_it_is_seen_is_told_as_left() {
+    let mesh = Mesh::new();
+    let watchers = [mesh.join("one"), mesh.join("two")];
+    for round in 0..20 {
+        let brief = mesh.talkie("join").name("brief").spawn();
+        for watcher in &watchers {
+            watcher.expect("peer_up", |line| line["name"] == "brief", SOON);
+        }
+        // Its own side of a link may be a step behind.
+        brief.leaves();
+        for watcher in &watchers {
+            let down = watcher.expect("peer_down", |line| line["name"] == "brief", SOON);
+            assert_eq!(down["reason"], "left", "round {round}");
+        }
+    }
+}
+
+#[test]
 fn sigkill_is_told_as_closed_and_a_restart_is_a_new_node() {
     let mesh = Mesh::new();
     let watcher = mesh.join("watcher");
@@ -157,6 +175,7 @@ fn nodes_that_start_at_once_end_with_one_link_and_one_event() {
         for side in &sides {
             side.expect("peer_up", |line| line["name"] == "third", SOON);
         }
+        third.expect_count("peer_up", 2, SOON);
         third.leaves();
         for side in &sides {
             side.expect("peer_down", |line| line["name"] == "third" && line["reason"] == "left", SOON);
