@@ -3,12 +3,13 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
+    fs,
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::OnceLock,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::Value;
@@ -45,6 +46,13 @@ fn build() -> PathBuf {
         other => other,
     };
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
+    let command = profile_dir.join("talkie");
+    // `cargo test --workspace` has just built it, with other features than `cargo build` would: not again.
+    let built = modified(&command);
+    let sources = ["Cargo.toml", "Cargo.lock", "discovery", "transport", "pubsub", "bins"];
+    if built.is_some() && sources.iter().all(|source| newest(&workspace.join(source)) < built) {
+        return command;
+    }
     // The whole workspace is selected, so that features are united as `cargo test --workspace` unites
     // them and the dependencies that it built are used again.
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -55,7 +63,17 @@ fn build() -> PathBuf {
         .status()
         .expect("cargo starts");
     assert!(status.success(), "cargo could not build the talkie command: {status}");
-    profile_dir.join("talkie")
+    command
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// When a file, or the newest file below a folder, was last changed.
+fn newest(path: &Path) -> Option<SystemTime> {
+    let below = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| newest(&entry.path()));
+    below.chain([modified(path)]).max().flatten()
 }
 
 /// A `talkie` command to be: its arguments, its settings, and the host that it runs on.
