@@ -72,7 +72,8 @@ impl Bus {
     /// it. Nodes that are away are not waited for.
     ///
     /// # Errors
-    /// Where a node was lost before it had confirmed everything, and after this one has left.
+    /// Where a node was lost before it had confirmed everything, also one that was lost since the last flush (each loss
+    /// is told once), and after this node has left.
     pub async fn flush(&self) -> Result<(), FlushError> {
         self.node.0.registry.check_open()?;
         let peers = self.node.0.registry.peers();
@@ -91,6 +92,7 @@ impl Bus {
             if flushes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+        messages += self.node.0.registry.take_in_doubt();
         if messages == 0 { Ok(()) } else { Err(FlushError::InDoubt { messages }) }
     }
 

@@ -83,9 +83,7 @@ impl Node {
     /// # Errors
     /// Where messages were not confirmed; the node has left all the same.
     pub async fn leave(&self) -> Result<(), FlushError> {
-        if !self.0.registry.close() {
-            return Ok(());
-        }
+        self.0.registry.close();
         let result = self.0.transport.leave().await;
         self.0.registry.clear();
         Ok(result?)

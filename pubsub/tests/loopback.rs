@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use talkie_pubsub::{
-    Bus, Closed, Config, Delivery, DownReason, Groups, Message, PeerEvent, PublishError, Secret,
+    Bus, Closed, Config, Delivery, DownReason, Groups, Message, PeerEvent, PublishError, QueueLimits, Secret,
     SubscribeError, SubscribedOnError, Subscription,
 };
 
@@ -188,7 +188,7 @@ async fn the_last_handle_closes_the_node() {
 async fn a_slow_reader_gets_a_counted_gap_before_what_remains() {
     let mesh = Mesh::new();
     let (a, b) = (mesh.join("a").await, mesh.join("b").await);
-    let limits = talkie_pubsub::QueueLimits { messages: 10, bytes: 1 << 20 };
+    let limits = QueueLimits { messages: 10, bytes: 1 << 20 };
     let mut slow = b.subscribe_with("t", limits).unwrap();
     let mut done = b.subscribe("done").unwrap();
     soon(a.subscribed_on("done", 1)).await.unwrap();
@@ -199,4 +199,70 @@ async fn a_slow_reader_gets_a_counted_gap_before_what_remains() {
     message(&mut done).await;
     assert_eq!(slow.now(), Some(Delivery::Gap { from: a.node().id(), missed: 90, exact: true }));
     assert_eq!(message(&mut slow).await.seq, 91);
+}
+
+/// What fills the outbox in one go after a pause is waited for: the peer did not stand still, it had nothing to confirm.
+#[tokio::test]
+async fn a_burst_after_a_pause_is_handed_over_whole() {
+    let mesh = Mesh::new();
+    let (from, to) = (mesh.join("from").await, mesh.join("to").await);
+    let mut all = to.subscribe_with("burst", QueueLimits { messages: 20_000, bytes: 64 << 20 }).unwrap();
+    soon(from.subscribed_on("burst", 1)).await.unwrap();
+    from.publish("burst", "first").await.unwrap();
+    soon(from.flush()).await.unwrap();
+    // Longer than a peer that confirms nothing counts as one that moves.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..10_000 {
+        let receipt = soon(from.publish("burst", vec![0; 1_000])).await.unwrap();
+        assert_eq!(receipt.overflowed, 0);
+    }
+    soon(from.flush()).await.unwrap();
+    for seq in 1..=10_001 {
+        assert_eq!(message(&mut all).await.seq, seq);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_last_handle_hands_over_first() {
+    let mesh = Mesh::new();
+    let (from, to) = (mesh.join("from").await, mesh.join("to").await);
+    let mut all = to.subscribe_with("last", QueueLimits { messages: 20_000, bytes: 64 << 20 }).unwrap();
+    let mut events = to.node().peer_events();
+    assert!(matches!(soon(events.recv()).await, Some(PeerEvent::Up(_))));
+    soon(from.subscribed_on("last", 1)).await.unwrap();
+    for _ in 0..3_000 {
+        from.try_publish("last", vec![0; 1_000]).unwrap();
+    }
+    drop(from);
+    for seq in 1..=3_000 {
+        assert_eq!(message(&mut all).await.seq, seq);
+    }
+    let down = soon(events.recv()).await;
+    assert!(matches!(down, Some(PeerEvent::Down { reason: DownReason::Left, .. })), "{down:?}");
+}
+
+/// One that takes only small messages gets a gap for a large one, in its place, and the link stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_with_a_smaller_limit_gets_a_gap_in_place() {
+    let mesh = Mesh::new();
+    let small = mesh.config("small").max_message(1_000).join().await.unwrap();
+    let from = mesh.join("from").await;
+    let mut all = small.subscribe("sizes").unwrap();
+    soon(from.subscribed_on("sizes", 1)).await.unwrap();
+    for size in [1_000, 1_001, 1_000 + 32 * 1024, 1 << 20, 10] {
+        from.publish("sizes", vec![0; size]).await.unwrap();
+    }
+    assert_eq!(message(&mut all).await.payload.len(), 1_000);
+    let mut lost = 0;
+    loop {
+        match soon(all.next()).await {
+            Some(Delivery::Gap { missed, exact: true, .. }) => lost += missed,
+            Some(Delivery::Message(message)) => {
+                assert_eq!((message.payload.len(), lost), (10, 3));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    soon(from.flush()).await.unwrap();
 }

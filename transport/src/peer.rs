@@ -100,9 +100,10 @@ impl PeerSender {
     }
 
     /// Queues a message for these interests of the peer; never waits. Where the link rests it is written in the
-    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones.
-    pub fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
-        self.0.push(interests, body, now)
+    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones. `payload`, bytes,
+    /// is what counts against the largest message that the peer takes; a larger one is a gap.
+    pub fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
+        self.0.push(interests, payload, body, now)
     }
 
     /// Whether to wait before pushing. Full queues hold publishers up for 250 ms at most, once per stall: until
@@ -123,10 +124,15 @@ impl PeerSender {
         self.0.control(None, Kind::Above, frame)
     }
 
+    /// How many messages were unconfirmed when the peer was told down or left; told once, here or by [`Self::flush`].
+    pub fn take_in_doubt(&self) -> u64 {
+        self.0.take_in_doubt()
+    }
+
     /// Waits until the peer has confirmed everything pushed so far. A peer that is away is not waited for.
     ///
     /// # Errors
-    /// The peer was told down, or left, with messages unconfirmed that were pushed while it was up.
+    /// The peer was told down, or left, with messages unconfirmed that were pushed while it was up. Told once.
     pub async fn flush(&self) -> Result<(), InDoubt> {
         self.0.flush().await
     }

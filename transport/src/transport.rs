@@ -2,22 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use talkie_discovery::{MeshKeys, NodeId, NodeName};
-use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::directory::{Directory, PeerEvents};
 use crate::error::{InDoubt, StartError};
 use crate::events::Peer;
-use crate::io::input::Input;
 use crate::io::link::Context;
-use crate::io::start;
+use crate::io::{start, stop};
 use crate::peer::Deliver;
-
-/// How long leaving waits for peers to confirm what they were sent.
-const HAND_OVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The links of one node, and its heartbeats. Dropping it does not end them: [`Transport::close`] does.
 #[derive(Debug)]
@@ -75,28 +69,16 @@ impl Transport {
         self.directory.listen()
     }
 
-    /// Waits until peers have confirmed what they were sent (5 s at most), says goodbye, and ends.
+    /// Waits until peers have confirmed what they were sent (5 s at most), says goodbye, and ends. Dropping the future
+    /// does not stop that. Leaving again waits for the same end.
     ///
     /// # Errors
     /// Some messages were not confirmed.
     pub async fn leave(&self) -> Result<(), InDoubt> {
-        let mut messages = 0;
-        let deadline = start::deadline(HAND_OVER_WITHIN);
-        for session in self.context.registry.all() {
-            match tokio::time::timeout_at(deadline, session.flush()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(InDoubt { messages: more })) => messages += more,
-                Err(_) => messages += session.unacknowledged(),
-            }
-        }
-        let (done, gone) = oneshot::channel();
-        if self.context.inputs.send(Input::Leave(done)).await.is_ok() {
-            let _ = gone.await;
-        }
-        if messages == 0 { Ok(()) } else { Err(InDoubt { messages }) }
+        stop::leave(Arc::clone(&self.context)).await
     }
 
-    /// Says goodbye and ends, in the background. Also outside of a runtime.
+    /// The same in the background. Also outside of a runtime.
     pub fn close(&self) {
         self.context.closing.cancel();
     }

@@ -34,6 +34,7 @@ impl<P: Outlet> Registry<P> {
                 self.wake_waiters();
             }
             Inbound::Forgotten => {
+                self.in_doubt.fetch_add(from.take_in_doubt(), Ordering::AcqRel);
                 self.members().forgotten(from);
                 self.wake_waiters();
             }

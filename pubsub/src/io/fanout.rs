@@ -41,12 +41,17 @@ impl<P: Outlet> BusState<P> {
         let now = Instant::now();
         let mut sequence = lock(&self.sequence);
         let matches = self.index.matches(&publication.topic);
+        // All are asked before one is waited for, so that their patience runs side by side.
+        let mut wait = None;
         for (peer, _) in &matches.remote {
             if let Room::Wait { until } = peer.room(now)
                 && until > now
             {
-                return Attempt::Wait(peer.clone(), until);
+                wait.get_or_insert_with(|| (peer.clone(), until));
             }
+        }
+        if let Some((peer, until)) = wait {
+            return Attempt::Wait(peer, until);
         }
         Attempt::Done(hand_out(&mut sequence, &matches, publication, now))
     }
@@ -76,7 +81,8 @@ fn hand_out<P: Outlet>(
         let body = envelope::encode(seq, topic, payload);
         for (peer, interests) in &matches.remote {
             receipt.nodes += usize::from(peer.is_up());
-            receipt.overflowed += usize::from(peer.push(interests, &body, now) == Pushed::Overflowed);
+            receipt.overflowed +=
+                usize::from(peer.push(interests, payload.len(), &body, now) == Pushed::Overflowed);
         }
     }
     if !matches.local.is_empty() {

@@ -19,7 +19,10 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     /// Whether waiting before [`Self::push`] is of use.
     fn room(&self, now: Instant) -> Room;
     /// Sends a message, or keeps it, or counts it as a gap.
-    fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed;
+    /// `payload` is how long the message is without its envelope, bytes.
+    fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed;
+    /// How many messages were unconfirmed when it was lost; told once.
+    fn take_in_doubt(&self) -> u64;
     /// Sends a control frame on the link of the moment, if there is one.
     fn control(&self, frame: &[u8]) -> bool;
 }
@@ -41,8 +44,12 @@ impl Outlet for PeerSender {
         Self::room(self, now)
     }
 
-    fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
-        Self::push(self, interests, body, now)
+    fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
+        Self::push(self, interests, payload, body, now)
+    }
+
+    fn take_in_doubt(&self) -> u64 {
+        Self::take_in_doubt(self)
     }
 
     fn control(&self, frame: &[u8]) -> bool {

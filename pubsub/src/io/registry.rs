@@ -33,6 +33,8 @@ pub(crate) struct Registry<P: Outlet> {
     changed: Notify,
     closed: AtomicBool,
     pub(super) counters: Counters,
+    /// Messages that peers had not confirmed when they left; told by the next flush.
+    pub(super) in_doubt: AtomicU64,
 }
 
 /// Changes one at a time: own subscriptions and what peers announce.
@@ -98,6 +100,7 @@ impl<P: Outlet> Default for Registry<P> {
             changed: Notify::new(),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
+            in_doubt: AtomicU64::new(0),
         }
     }
 }
@@ -180,6 +183,11 @@ impl<P: Outlet> Registry<P> {
             }
             changed.await;
         }
+    }
+
+    /// Messages that peers had not confirmed when they left, since this was last asked.
+    pub(crate) fn take_in_doubt(&self) -> u64 {
+        self.in_doubt.swap(0, Ordering::AcqRel)
     }
 
     /// Every peer that may be owed something.

@@ -183,7 +183,8 @@ impl<P: Clone + Eq + Hash> Replica<P> {
             Frame::State(state) => {
                 // Sent before the peer knew of this link: what follows repeats it.
                 let expected = match inward.last {
-                    Some((run, number)) if run == state.run => number + 1,
+                    // A peer that counts to the end has no next number: only a new link helps.
+                    Some((run, number)) if run == state.run => number.saturating_add(1),
                     _ if state.begin => state.number,
                     _ => return Ok(()),
                 };

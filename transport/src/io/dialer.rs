@@ -22,7 +22,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let mut tries = JoinSet::new();
     let reach = Arc::clone(&context.reach.borrow());
     let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
-    let mut last = None;
+    let (mut last, mut redundant) = (None, None);
     if addrs.is_empty() {
         last = Some(SetupError::Io(std::io::Error::other(
             "none of its addresses is reached by the chosen interfaces",
@@ -43,10 +43,8 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
                 let _ = context.inputs.send(Input::Established(Box::new(established))).await;
                 return;
             }
-            Ok(Err(SetupError::Redundant(id))) => {
-                let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Reached(id) }).await;
-                return;
-            }
+            // The link in use may be the one that another address of this very race just made.
+            Ok(Err(SetupError::Redundant(id))) => redundant = Some(id),
             Ok(Err(SetupError::Handshake(HandshakeError::Myself))) => {
                 let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Myself }).await;
                 return;
@@ -54,6 +52,10 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             Ok(Err(e)) => last = Some(e),
             Err(e) => tracing::error!("a dial ended unexpectedly: {e}"),
         }
+    }
+    if let Some(id) = redundant {
+        let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Reached(id) }).await;
+        return;
     }
     let why = last.map(|e| e.to_string()).unwrap_or_default();
     tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");

@@ -48,6 +48,8 @@ pub(crate) struct Driver {
     links: HashMap<LinkNumber, Link>,
     addrs: HashMap<NodeId, SocketAddr>,
     warned: HashMap<Target, String>,
+    /// When the timeouts of the links were last looked at.
+    ticked: Instant,
 }
 
 impl Driver {
@@ -71,14 +73,21 @@ impl Driver {
             links: HashMap::new(),
             addrs: HashMap::new(),
             warned: HashMap::new(),
+            ticked: Instant::now(),
         }
     }
 
     /// Runs until told to leave.
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut heard: Events) {
-        let closing = self.context.closing.clone();
         loop {
             let wake = self.wake_at();
+            // Also while inputs never cease: liveness must not wait for a pause.
+            if wake <= Instant::now() {
+                self.handle_timeout();
+                self.drain();
+                tokio::task::yield_now().await;
+                continue;
+            }
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(Input::Leave(done)) => {
@@ -90,10 +99,6 @@ impl Driver {
                     None => return,
                 },
                 Some(event) = heard.recv() => self.handle_heard(event),
-                () = closing.cancelled() => {
-                    self.leave(&mut inputs).await;
-                    return;
-                }
                 () = tokio::time::sleep_until(wake.into()) => self.handle_timeout(),
             }
             self.drain();
@@ -102,11 +107,10 @@ impl Driver {
 
     fn wake_at(&self) -> Instant {
         let links = self.links.values().map(|link| lock(&link.live).poll_timeout());
-        let due = links.chain(self.mesh.poll_timeout()).min();
-        let now = Instant::now();
         // Dials and grace are due in milliseconds; pings may wait for each other.
-        let mesh = self.mesh.poll_timeout().unwrap_or(now + OWED_FOR);
-        due.map_or(now + OWED_FOR, |due| due.max(now + TICK)).min(mesh)
+        let links = links.min().map(|due| due.max(self.ticked + TICK));
+        let never = self.ticked + OWED_FOR;
+        links.into_iter().chain(self.mesh.poll_timeout()).min().unwrap_or(never)
     }
 
     fn handle(&mut self, input: Input) {
@@ -141,6 +145,7 @@ impl Driver {
 
     fn handle_timeout(&mut self) {
         let now = Instant::now();
+        self.ticked = now;
         let mut dead = Vec::new();
         for (number, link) in &self.links {
             let mut live = lock(&link.live);
@@ -218,7 +223,7 @@ impl Driver {
         }
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
-        let stop = link.stop.clone();
+        let (stop, wake) = (link.stop.clone(), Arc::clone(&link.wake));
         let live = Arc::new(Mutex::new(Liveness::new(now)));
         session.take_up(TakeUp {
             link,
@@ -239,7 +244,7 @@ impl Driver {
             live: Arc::clone(&live),
             deliver: Arc::clone(&self.deliver),
         };
-        tokio::spawn(write_link(Arc::clone(&session), offer.link, stream, stop.clone()));
+        tokio::spawn(write_link(Arc::clone(&session), offer.link, stream, wake, stop.clone()));
         let inputs = self.context.inputs.clone();
         tokio::spawn(async move {
             let number = reader.number;
@@ -259,7 +264,7 @@ impl Driver {
         if let Some(pair) = lock(&self.context.pairs).get_mut(&id) {
             pair.1 = false;
         }
-        self.mesh.handle_closed(now, id, number, reason);
+        self.mesh.handle_closed(now, &mut self.rng, id, number, reason);
     }
 
     fn told_up(&self, id: NodeId) {
@@ -320,6 +325,7 @@ impl Driver {
         let stopped = self.discovery.stop();
         let _ = tokio::join!(tokio::time::timeout(GOODBYE_WITHIN, farewell), stopped);
         for session in self.context.registry.all() {
+            session.unlink(session.current());
             session.set_down();
             session.set_gone();
         }

@@ -10,5 +10,6 @@ pub(crate) mod reader;
 pub(crate) mod registry;
 pub(crate) mod session;
 pub(crate) mod start;
+pub(crate) mod stop;
 pub(crate) mod stream;
 pub(crate) mod writer;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
@@ -14,21 +15,22 @@ pub(crate) async fn write_link(
     session: Arc<Session>,
     number: LinkNumber,
     stream: Arc<TcpStream>,
+    wake: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let run = async {
         loop {
-            session.wake.notified().await;
+            wake.notified().await;
             loop {
                 match session.step(number) {
                     Ok(Step::Wrote) => {}
                     Ok(Step::Drained) => break,
-                    // The reader hears of a broken socket too, and tells why.
                     Ok(Step::Blocked) => {
                         if stream.writable().await.is_err() {
                             return;
                         }
                     }
+                    // The reader hears of a broken socket too, and tells why.
                     Err(_) => return,
                 }
             }

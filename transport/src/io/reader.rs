@@ -120,10 +120,7 @@ impl LinkIn {
             self.wire.reserve(room);
             match self.stream.try_read_buf(&mut self.wire) {
                 Ok(0) => return End::Eof,
-                Ok(n) => {
-                    lock(&self.live).handle_heard(Instant::now());
-                    room = if n >= room { READ_LARGE } else { room };
-                }
+                Ok(n) => room = if n >= room { READ_LARGE } else { room },
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     // Nothing waits: give a large buffer back.
                     if self.wire.is_empty() && room > READ_SMALL {
@@ -143,7 +140,12 @@ impl LinkIn {
         next: &mut Option<u64>,
         acks: &mut Acks,
     ) -> Result<Option<End>, RecordError> {
+        let mut heard = false;
         while let Some((lane, content)) = self.open.next(&mut self.wire)? {
+            // Only what authenticates is a sign of life, whatever else trickles in.
+            if !std::mem::replace(&mut heard, true) {
+                lock(&self.live).handle_heard(Instant::now());
+            }
             match lane {
                 Lane::Data => {
                     self.data.push(content);

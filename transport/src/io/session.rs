@@ -17,7 +17,7 @@ use crate::peer::{Pushed, Room};
 use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};
-use crate::proto::record::{FRAME_OVERHEAD, Kind, put_varint};
+use crate::proto::record::{FRAME_OVERHEAD, Kind, MAX_INTERESTS, put_varint};
 
 /// How long a full peer may hold publishers up, once per stall.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
@@ -75,8 +75,6 @@ pub(crate) struct Session {
     out: Mutex<Out>,
     /// Held while an arrival is delivered, so that arrivals of one peer come one at a time.
     pub(crate) inbox: Mutex<Inbox>,
-    /// The writer task has something to do.
-    pub(crate) wake: Notify,
     /// Something was acknowledged, or the peer went away.
     pub(crate) progress: Notify,
 }
@@ -106,7 +104,6 @@ impl Session {
                 gone: false,
             }),
             inbox: Mutex::new(inbox),
-            wake: Notify::new(),
             progress: Notify::new(),
         }
     }
@@ -137,21 +134,28 @@ impl Session {
     }
 
     /// See [`crate::PeerSender::push`].
-    pub(crate) fn push(&self, interests: &Interests, body: &Bytes, now: Instant) -> Pushed {
+    pub(crate) fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
         let mut out = lock(&self.out);
         if out.gone {
             return Pushed::Overflowed;
         }
-        let fits = body.len() <= out.peer_max.saturating_add(FRAME_OVERHEAD);
+        // A peer that owed no answer stood not still: its time begins with this message.
+        if out.outbox.is_empty() {
+            out.acked = now;
+        }
+        // The second is what the peer's reader refuses a frame for; no record may ever be that long.
+        let fits = payload <= out.peer_max
+            && 2 + 20 * interests.len().min(MAX_INTERESTS) + body.len()
+                <= out.peer_max.saturating_add(FRAME_OVERHEAD);
         if !fits {
-            out.outbox.lose(interests);
+            out.outbox.refuse(interests);
         }
         let queued = fits && out.outbox.push(interests, body);
         let Out { link, outbox, .. } = &mut *out;
         if let Some(link) = link {
             let rested = now.saturating_duration_since(link.touched) >= INLINE_AFTER;
             if !(rested && link.is_idle() && write_now(link, outbox)) {
-                self.wake.notify_one();
+                link.wake.notify_one();
             }
         }
         match (queued, self.is_up()) {
@@ -200,7 +204,7 @@ impl Session {
             return false;
         }
         if !write_now(link, outbox) {
-            self.wake.notify_one();
+            link.wake.notify_one();
         }
         true
     }
@@ -224,11 +228,11 @@ impl Session {
         out.acked = Instant::now();
         out.outbox.acknowledge(number);
         // A gap may just have become a record.
-        let wake = out.outbox.has_unsent();
-        drop(out);
-        if wake {
-            self.wake.notify_one();
+        let Out { link, outbox, .. } = &mut *out;
+        if let Some(link) = link.as_ref().filter(|_| outbox.has_unsent()) {
+            link.wake.notify_one();
         }
+        drop(out);
         self.progress.notify_waiters();
     }
 
@@ -264,9 +268,9 @@ impl Session {
         link.started = true;
         self.current.store(link.number, Ordering::Release);
         self.up.store(true, Ordering::Release);
+        link.wake.notify_one();
         out.link = Some(link);
         drop(out);
-        self.wake.notify_one();
         self.progress.notify_waiters();
     }
 
@@ -300,10 +304,14 @@ impl Session {
     pub(crate) fn set_gone(&self) {
         let mut out = lock(&self.out);
         out.gone = true;
-        out.in_doubt = out.in_doubt.max(out.outbox.unacknowledged());
         out.outbox = Outbox::new(0);
         drop(out);
         self.progress.notify_waiters();
+    }
+
+    /// See [`crate::PeerSender::take_in_doubt`].
+    pub(crate) fn take_in_doubt(&self) -> u64 {
+        std::mem::take(&mut lock(&self.out).in_doubt)
     }
 
     /// See [`crate::PeerSender::flush`].
@@ -320,11 +328,12 @@ impl Session {
             tokio::pin!(progress);
             progress.as_mut().enable();
             {
-                let out = lock(&self.out);
-                if (out.gone || !self.is_up()) && out.in_doubt > 0 {
-                    return Err(InDoubt { messages: out.in_doubt });
+                let mut out = lock(&self.out);
+                if out.gone || !self.is_up() {
+                    let messages = std::mem::take(&mut out.in_doubt);
+                    return if messages == 0 { Ok(()) } else { Err(InDoubt { messages }) };
                 }
-                if out.gone || !self.is_up() || out.outbox.is_acknowledged(target) {
+                if out.outbox.is_acknowledged(target) {
                     return Ok(());
                 }
             }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use talkie_discovery::{Announcement, Discovery, MeshKeys};
 use tokio::sync::mpsc;
@@ -13,6 +12,7 @@ use super::driver::Driver;
 use super::link::Context;
 use super::listener;
 use super::registry::Registry;
+use super::stop;
 use crate::config::{Config, MAX_MAX_MESSAGE};
 use crate::directory::Directory;
 use crate::error::StartError;
@@ -62,10 +62,6 @@ pub(crate) fn start(
         fastrand::Rng::new(),
     );
     tokio::spawn(driver.run(outputs, heard));
+    tokio::spawn(stop::when_closed(Arc::clone(&context)));
     Ok((context, directory))
-}
-
-/// The moment `within` from now.
-pub(crate) fn deadline(within: Duration) -> tokio::time::Instant {
-    (Instant::now() + within).into()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::proto::mesh::LinkNumber;
@@ -32,6 +33,8 @@ pub(crate) enum Step {
 pub(crate) struct LinkOut {
     pub(crate) number: LinkNumber,
     pub(crate) stop: CancellationToken,
+    /// The writer task of this link has something to do.
+    pub(crate) wake: Arc<Notify>,
     stream: Arc<TcpStream>,
     seal: Seal,
     control: Vec<u8>,
@@ -49,6 +52,7 @@ impl LinkOut {
         Self {
             number,
             stop: CancellationToken::new(),
+            wake: Arc::new(Notify::new()),
             stream,
             seal,
             control: Vec::new(),

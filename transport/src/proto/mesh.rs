@@ -50,6 +50,8 @@ struct Entry {
     via: Via,
     heard: Instant,
     link: Option<LinkNumber>,
+    /// When that link, or the last one, was taken up.
+    linked: Instant,
     /// Number of the newest link taken up; 0 before the first.
     adopted: u64,
     told_up: bool,
@@ -65,6 +67,7 @@ impl Entry {
             via,
             heard: now,
             link: None,
+            linked: now,
             adopted: 0,
             told_up: false,
             lost: None,
@@ -229,7 +232,8 @@ impl Mesh {
 
     fn take_up(&mut self, now: Instant, offer: &Offer, number: u64) -> Decision {
         let known = self.peers.contains_key(&offer.id);
-        if (!known && !self.make_room(now)) || self.linked() >= MAX_PEERS {
+        let replaces = self.peers.get(&offer.id).is_some_and(|entry| entry.link.is_some());
+        if (!known && !self.make_room(now)) || (!replaces && self.linked() >= MAX_PEERS) {
             return Decision::Refuse;
         }
         let entry = self.peers.entry(offer.id).or_insert_with(|| Entry::new(now, offer.via));
@@ -237,7 +241,8 @@ impl Mesh {
         entry.adopted = number;
         entry.lost = None;
         entry.grace = None;
-        entry.pace = Pace::default();
+        entry.linked = now;
+        entry.pace.stop();
         if !entry.told_up {
             entry.told_up = true;
             self.events.push_back(Event::Up(offer.id));
@@ -247,7 +252,14 @@ impl Mesh {
     }
 
     /// A link ended. One that was replaced is of no interest any more.
-    pub fn handle_closed(&mut self, now: Instant, id: NodeId, link: LinkNumber, reason: DownReason) {
+    pub fn handle_closed(
+        &mut self,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+        id: NodeId,
+        link: LinkNumber,
+        reason: DownReason,
+    ) {
         let Some(entry) = self.peers.get_mut(&id) else { return };
         if entry.link != Some(link) {
             return;
@@ -259,12 +271,11 @@ impl Mesh {
             return;
         }
         entry.lost = Some(now);
-        entry.pace = Pace::default();
-        entry.pace.begin(now);
+        let lived = now.saturating_duration_since(entry.linked);
+        entry.pace.again(now, rng, lived);
         for lead in self.leads.values_mut().filter(|lead| lead.to == Some(id)) {
             lead.to = None;
-            lead.pace = Pace::default();
-            lead.pace.begin(now);
+            lead.pace.again(now, rng, lived);
         }
         if reason == DownReason::Closed && !entry.addrs.is_empty() {
             entry.grace = Some(now + GRACE);

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Open {
 
 /// Below this a frame is copied out of the stream, so that a small message that somebody keeps does not hold a
 /// whole buffer in memory.
-const COPY_BELOW: usize = 16 * 1024;
+const COPY_BELOW: usize = 64 * 1024;
 
 /// Puts the data lane's byte stream together again. Holds at most one frame's bytes and one record's.
 #[derive(Debug)]

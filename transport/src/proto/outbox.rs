@@ -23,8 +23,41 @@ pub const fn limit_for(max_message: usize) -> usize {
     if twice > MIN_LIMIT { twice } else { MIN_LIMIT }
 }
 
+/// Interests that one gap counts apart: as many as a peer may have. Only one that changes them while it takes nothing
+/// gets beyond; then losses of an interest's later epochs are counted with an earlier one, as lower bounds.
+const MAX_COUNTS: usize = 65_536;
+
 /// Losses per interest.
 type Counts = BTreeMap<Interest, u64>;
+
+/// Losses that are not yet a record.
+#[derive(Debug)]
+struct Gap {
+    counts: Counts,
+    exact: bool,
+}
+
+impl Default for Gap {
+    fn default() -> Self {
+        Self { counts: Counts::new(), exact: true }
+    }
+}
+
+impl Gap {
+    fn count(&mut self, interest: Interest, missed: u64) {
+        let full = self.counts.len() >= MAX_COUNTS && !self.counts.contains_key(&interest);
+        let place = if full {
+            self.exact = false;
+            let first = Interest { epoch: 0, ..interest };
+            self.counts.range_mut(first..interest).next_back().map(|(_, count)| count)
+        } else {
+            Some(self.counts.entry(interest).or_default())
+        };
+        if let Some(count) = place {
+            *count = count.saturating_add(missed);
+        }
+    }
+}
 
 #[derive(Debug)]
 enum Record {
@@ -63,7 +96,7 @@ pub struct Outbox {
     /// Every number below this has left, at least in part, on some link.
     high: u64,
     /// Losses that are not yet a record. While it is there, everything new is lost too.
-    open: Option<Counts>,
+    open: Option<Gap>,
 }
 
 impl Outbox {
@@ -109,13 +142,14 @@ impl Outbox {
 
     /// The number that everything pushed so far has or will have at most.
     pub fn last(&self) -> u64 {
-        let gaps = self.open.as_ref().map_or(0, |counts| counts.len().div_ceil(MAX_INTERESTS));
+        let gaps = self.open.as_ref().map_or(0, |gap| gap.counts.len().div_ceil(MAX_INTERESTS));
         (self.first + self.queue.len() as u64 + gaps as u64).saturating_sub(1)
     }
 
     /// Whether the peer has everything up to `number`, counted losses included.
-    pub const fn is_acknowledged(&self, number: u64) -> bool {
-        self.first > number
+    pub fn is_acknowledged(&self, number: u64) -> bool {
+        // What was merged into a gap may have taken higher numbers with it.
+        self.first > number.min(self.last())
     }
 
     /// Queues a message, or counts it as lost where there is no room. `false`: counted.
@@ -135,9 +169,21 @@ impl Outbox {
     pub fn lose(&mut self, interests: &[Interest]) {
         let open = self.open.get_or_insert_default();
         for interest in interests {
-            *open.entry(*interest).or_default() += 1;
+            open.count(*interest, 1);
         }
         self.settle();
+    }
+
+    /// Counts a message as lost that the peer does not take, though there may be room for others.
+    pub fn refuse(&mut self, interests: &[Interest]) {
+        if !self.has_room(24 * interests.len()) {
+            self.lose(interests);
+            return;
+        }
+        for part in interests.chunks(MAX_INTERESTS) {
+            let missed = part.iter().map(|interest| (*interest, 1)).collect();
+            self.append(Record::Gap { missed, exact: true });
+        }
     }
 
     /// The peer has everything up to `number`.
@@ -206,7 +252,7 @@ impl Outbox {
             };
             let open = self.open.get_or_insert_default();
             for (interest, count) in missed {
-                *open.entry(interest).or_default() += count;
+                open.count(interest, count);
             }
         }
         self.settle();
@@ -258,9 +304,9 @@ impl Outbox {
         if !self.is_half_free() {
             return;
         }
-        if let Some(counts) = self.open.take() {
+        if let Some(Gap { counts, exact }) = self.open.take() {
             for missed in chunks(counts) {
-                self.append(Record::Gap { missed, exact: true });
+                self.append(Record::Gap { missed, exact });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
@@ -28,6 +28,7 @@ struct State {
     push: Mutex<Pushed>,
     pushed: Mutex<Vec<(Interests, Bytes)>>,
     frames: Mutex<Vec<Vec<u8>>>,
+    in_doubt: AtomicU64,
     replica: Mutex<Replica<()>>,
 }
 
@@ -62,7 +63,11 @@ impl Outlet for Fake {
         *lock(&self.0.room)
     }
 
-    fn push(&self, interests: &Interests, body: &Bytes, _: Instant) -> Pushed {
+    fn take_in_doubt(&self) -> u64 {
+        self.0.in_doubt.swap(0, Ordering::Relaxed)
+    }
+
+    fn push(&self, interests: &Interests, _payload: usize, body: &Bytes, _: Instant) -> Pushed {
         lock(&self.0.pushed).push((interests.clone(), body.clone()));
         *lock(&self.0.push)
     }
@@ -143,6 +148,7 @@ fn fake(n: u8) -> Fake {
         push: Mutex::new(Pushed::Queued),
         pushed: Mutex::default(),
         frames: Mutex::default(),
+        in_doubt: AtomicU64::new(0),
         replica: Mutex::default(),
     }))
 }

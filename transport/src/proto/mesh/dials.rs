@@ -22,6 +22,8 @@ const LOST_SHORT: Duration = Duration::from_secs(60);
 const CAP: Duration = Duration::from_secs(5);
 /// A fresh heartbeat brings the next dial forward, but not closer than this to the last one.
 const HURRY_AFTER: Duration = Duration::from_millis(250);
+/// A link that lived this long is no failure.
+const STEADY: Duration = Duration::from_secs(1);
 /// In a larger mesh than this a newcomer is not dialed by everybody in the same moment.
 const CALM_MESH: usize = 16;
 /// By how much the dials of a newcomer are spread per known node beyond [`CALM_MESH`], at most a quarter second.
@@ -128,6 +130,21 @@ impl Pace {
 
     pub(super) fn stop(&mut self) {
         self.due = None;
+        self.current = None;
+    }
+
+    /// The link was lost: dial at once, but with growing pauses where links end as soon as they are made.
+    pub(super) fn again(&mut self, now: Instant, rng: &mut fastrand::Rng, lived: Duration) {
+        self.stop();
+        if lived >= STEADY {
+            self.failures = 0;
+        }
+        if self.failures == 0 {
+            self.failures = 1;
+            self.due = Some(now);
+        } else {
+            self.back_off(now, rng, LOST_CAP);
+        }
     }
 
     /// Starts the dial if it is due and there is room for it.

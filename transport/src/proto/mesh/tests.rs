@@ -187,7 +187,7 @@ impl Lan {
                 if self.links[at].get(&peer) == Some(&link) {
                     self.links[at].remove(&peer);
                 }
-                self.nodes[at].handle_closed(now, peer, link, DownReason::Closed);
+                self.nodes[at].handle_closed(now, &mut self.rng, peer, link, DownReason::Closed);
                 self.drain(at);
             }
             Step::Heartbeat { from, to } => {
@@ -353,7 +353,7 @@ fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
     mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
     assert!(matches!(mesh.handle_offer(now, &offer(1, 1)), Decision::Adopt { number: 1, replaces: None }));
     assert_eq!(events(&mut mesh), [Event::Up(id(1))]);
-    mesh.handle_closed(now, id(1), 1, DownReason::Closed);
+    mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Closed);
     let dialed = dials(&mut mesh, now);
     assert_eq!(dialed.len(), 1);
     assert_eq!(events(&mut mesh), []);
@@ -362,7 +362,7 @@ fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
     // Without an answer it is told after the grace.
     mesh.handle_offer(now, &Offer { seen: 1, ..offer(1, 2) });
     events(&mut mesh);
-    mesh.handle_closed(now, id(1), 2, DownReason::Closed);
+    mesh.handle_closed(now, &mut rng, id(1), 2, DownReason::Closed);
     mesh.handle_timeout(now + GRACE - MS);
     assert_eq!(events(&mut mesh), []);
     mesh.handle_timeout(now + GRACE);
@@ -379,7 +379,7 @@ fn a_reset_link_that_is_back_at_once_is_no_event() {
     mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
     mesh.handle_offer(now, &offer(1, 1));
     events(&mut mesh);
-    mesh.handle_closed(now, id(1), 1, DownReason::Closed);
+    mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Closed);
     mesh.handle_offer(now + 5 * MS, &Offer { seen: 1, ..offer(1, 2) });
     mesh.handle_timeout(now + 10 * GRACE);
     assert_eq!(events(&mut mesh), []);
@@ -387,10 +387,10 @@ fn a_reset_link_that_is_back_at_once_is_no_event() {
 
 #[test]
 fn a_goodbye_is_told_as_left_and_forgotten_at_once() {
-    let now = Instant::now();
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
     mesh.handle_offer(now, &offer(1, 1));
-    mesh.handle_closed(now, id(1), 1, DownReason::Left);
+    mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Left);
     let told = events(&mut mesh);
     assert_eq!(told, [Event::Up(id(1)), Event::Down(id(1), DownReason::Left), Event::Forgotten(id(1))]);
     assert_eq!(mesh.poll_timeout(), None);
@@ -447,7 +447,7 @@ fn a_partner_is_told_linked_and_looked_for_again_when_lost() {
     mesh.handle_dial_ended(now, &mut rng, dialed[1].number, Outcome::Failed);
     mesh.handle_offer(now, &Offer { via: Via::Partner, ..offer(1, 1) });
     assert_eq!(events(&mut mesh), [Event::Up(id(1)), Event::Partner(3, true)]);
-    mesh.handle_closed(now, id(1), 1, DownReason::Left);
+    mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Left);
     assert!(events(&mut mesh).contains(&Event::Partner(3, false)));
 }
 
@@ -475,4 +475,23 @@ fn strangers_by_the_thousand_cost_bounded_memory_and_no_link() {
     assert!(mesh.peers.len() <= MAX_UNLINKED + 1);
     assert_eq!(mesh.state_of(id(1)), (1, true));
     assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)).len(), dials::MAX_DIALS);
+}
+
+#[test]
+fn links_that_end_as_soon_as_they_are_made_are_dialed_ever_more_slowly() {
+    let (start, mut rng) = (Instant::now(), fastrand::Rng::with_seed(3));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(start, &mut rng, id(1), vec![addr(1)]);
+    let (mut now, mut links) = (start, 0);
+    while now < start + Duration::from_secs(10) {
+        for dial in dials(&mut mesh, now) {
+            links += 1;
+            mesh.handle_dial_ended(now, &mut rng, dial.number, Outcome::Reached(id(1)));
+            let (seen, _) = mesh.state_of(id(1));
+            mesh.handle_offer(now, &Offer { seen, ..offer(1, links) });
+            mesh.handle_closed(now, &mut rng, id(1), links, DownReason::Closed);
+        }
+        now = mesh.poll_timeout().expect("it is tried on").max(now + MS);
+    }
+    assert!((8..=20).contains(&links), "{links} links in ten seconds");
 }

@@ -240,3 +240,27 @@ fn messages_for_more_interests_than_a_frame_holds_go_out_in_parts() {
     assert_eq!(receiver.had.len(), 2_500);
     assert!(receiver.had.values().all(|had| had.seen == [0]));
 }
+
+#[test]
+fn a_peer_that_changes_its_interests_while_it_takes_nothing_costs_bounded_memory() {
+    let mut outbox = Outbox::new(1_000);
+    assert!(outbox.push(&interests(&[1]), &Bytes::from(vec![0; 600])), "more than half is taken");
+    for epoch in 0..200_000 {
+        outbox.lose(&[Interest { id: 7, epoch }]);
+    }
+    let Gap { counts, exact } = outbox.open.take().expect("it overflows");
+    assert_eq!(counts.len(), MAX_COUNTS);
+    assert_eq!(counts.values().sum::<u64>(), 200_000, "nothing is uncounted");
+    assert!(!exact);
+}
+
+#[test]
+fn one_message_that_the_peer_does_not_take_costs_the_others_nothing() {
+    let mut outbox = Outbox::new(10_000);
+    let body = Bytes::from(vec![0; 6_000]);
+    assert!(outbox.push(&interests(&[1]), &body));
+    outbox.refuse(&interests(&[1]));
+    assert!(!outbox.is_overflowing(), "over half full, and still room");
+    assert!(outbox.push(&interests(&[1]), &Bytes::from_static(&[0; 8])));
+    assert_eq!(outbox.unacknowledged(), 3);
+}
