@@ -19,6 +19,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Dials, and tells the driver of the link or of the failure.
 pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
+    let _setup = context.setups.enter();
     let mut tries = JoinSet::new();
     let reach = Arc::clone(&context.reach.borrow());
     let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();

@@ -311,14 +311,22 @@ impl Driver {
             }
             link.session.control(Some(*number), Kind::Bye, &[Farewell::Leaving as u8]);
         }
+        let context = Arc::clone(&self.context);
         let farewell = async {
-            while !self.links.is_empty() {
-                match inputs.recv().await {
-                    Some(Input::Closed { link, .. }) => {
-                        self.links.remove(&link);
-                    }
-                    Some(_) => {}
-                    None => break,
+            while !self.links.is_empty() || context.setups.any() {
+                tokio::select! {
+                    input = inputs.recv() => match input {
+                        Some(Input::Closed { link, .. }) => {
+                            self.links.remove(&link);
+                        }
+                        // The other side may have taken it up already.
+                        Some(Input::Established(late)) => {
+                            tokio::spawn(refuse(late.stream, late.seal, Farewell::Leaving));
+                        }
+                        Some(_) => {}
+                        None => break,
+                    },
+                    () = context.setups.changed() => {}
                 }
             }
         };

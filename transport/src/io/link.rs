@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Established, Hello, Input};
@@ -30,6 +30,39 @@ pub(crate) const SETUP_WITHIN: Duration = Duration::from_secs(2);
 /// Most addresses that a hello tells.
 const MAX_LISTEN: usize = 8;
 
+/// How many connections are on their way to a link.
+#[derive(Debug, Default)]
+pub(crate) struct Setups {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl Setups {
+    pub(crate) fn enter(&self) -> SettingUp<'_> {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        SettingUp(self)
+    }
+
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
+    /// One came to its end. A single waiter never misses it.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+/// One of them, until dropped.
+pub(crate) struct SettingUp<'a>(&'a Setups);
+
+impl Drop for SettingUp<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+    }
+}
+
 /// What every task that sets links up shares.
 #[derive(Debug)]
 pub(crate) struct Context {
@@ -39,6 +72,7 @@ pub(crate) struct Context {
     pub(crate) max_message: usize,
     pub(crate) registry: Registry,
     pub(crate) links: AtomicU64,
+    pub(crate) setups: Setups,
     /// The bound address; a wildcard is expanded over `reach`.
     pub(crate) bound: SocketAddr,
     pub(crate) reach: watch::Receiver<Arc<Reach>>,

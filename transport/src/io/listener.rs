@@ -195,6 +195,7 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
 }
 
 async fn welcome(context: Arc<Context>, stream: TcpStream, addr: SocketAddr, stranger: Stranger) {
+    let _setup = context.setups.enter();
     match respond(&context, stream).await {
         Ok(established) => {
             drop(stranger);

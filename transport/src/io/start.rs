@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::Driver;
-use super::link::Context;
+use super::link::{Context, Setups};
 use super::listener;
 use super::registry::Registry;
 use super::stop;
@@ -45,6 +45,7 @@ pub(crate) fn start(
         max_message,
         registry: Registry::new(max_message),
         links: AtomicU64::new(0),
+        setups: Setups::default(),
         bound,
         reach: discovery.reach(),
         inputs,

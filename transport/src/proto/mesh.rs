@@ -28,6 +28,8 @@ pub const MAX_UNLINKED: usize = 4_096;
 pub const GRACE: Duration = Duration::from_millis(50);
 /// How long what a lost peer is owed is kept.
 pub const OWED_FOR: Duration = Duration::from_secs(600);
+/// Nodes that left and are remembered: as many as may leave within the seconds that a link takes to be made.
+const MAX_LEFT: usize = 256;
 /// A node that was only heard of, and of which nothing is heard any more.
 const CANDIDATE_FOR: Duration = Duration::from_secs(30);
 
@@ -92,6 +94,8 @@ pub struct Mesh {
     peers: HashMap<NodeId, Entry>,
     leads: HashMap<(usize, SocketAddr), Lead>,
     partners: HashMap<usize, bool>,
+    /// Nodes that said goodbye: an id never comes back, but a link that was on its way may.
+    left: VecDeque<NodeId>,
     dials: Dials,
     transmits: VecDeque<Dial>,
     events: VecDeque<Event>,
@@ -105,6 +109,7 @@ impl Mesh {
             peers: HashMap::new(),
             leads: HashMap::new(),
             partners: HashMap::new(),
+            left: VecDeque::new(),
             dials: Dials::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -133,7 +138,7 @@ impl Mesh {
 
     /// A fresh, authenticated heartbeat: the node lives and can be dialed at these addresses.
     pub fn handle_seen(&mut self, now: Instant, rng: &mut fastrand::Rng, id: NodeId, addrs: Vec<SocketAddr>) {
-        if id == self.own || addrs.is_empty() {
+        if id == self.own || addrs.is_empty() || self.left.contains(&id) {
             return;
         }
         if !self.peers.contains_key(&id) && !self.make_room(now) {
@@ -231,6 +236,9 @@ impl Mesh {
     }
 
     fn take_up(&mut self, now: Instant, offer: &Offer, number: u64) -> Decision {
+        if self.left.contains(&offer.id) {
+            return Decision::Refuse;
+        }
         let known = self.peers.contains_key(&offer.id);
         let replaces = self.peers.get(&offer.id).is_some_and(|entry| entry.link.is_some());
         if (!known && !self.make_room(now)) || (!replaces && self.linked() >= MAX_PEERS) {
@@ -266,8 +274,7 @@ impl Mesh {
         }
         entry.link = None;
         if reason == DownReason::Left {
-            self.tell_down(id, reason);
-            self.forget(id);
+            self.leave(id);
             return;
         }
         entry.lost = Some(now);
@@ -288,8 +295,7 @@ impl Mesh {
     /// A node said goodbye by heartbeat. Where a link lives, the link decides.
     pub fn handle_left(&mut self, id: NodeId) {
         if self.peers.get(&id).is_some_and(|entry| entry.link.is_none()) {
-            self.tell_down(id, DownReason::Left);
-            self.forget(id);
+            self.leave(id);
         }
     }
 
@@ -345,6 +351,15 @@ impl Mesh {
         }
         for id in done {
             self.forget(id);
+        }
+    }
+
+    fn leave(&mut self, id: NodeId) {
+        self.tell_down(id, DownReason::Left);
+        self.forget(id);
+        self.left.push_back(id);
+        if self.left.len() > MAX_LEFT {
+            self.left.pop_front();
         }
     }
 

@@ -394,6 +394,10 @@ fn a_goodbye_is_told_as_left_and_forgotten_at_once() {
     let told = events(&mut mesh);
     assert_eq!(told, [Event::Up(id(1)), Event::Down(id(1), DownReason::Left), Event::Forgotten(id(1))]);
     assert_eq!(mesh.poll_timeout(), None);
+    // A link of it that was on its way comes too late.
+    assert_eq!(mesh.handle_offer(now, &offer(1, 2)), Decision::Refuse);
+    assert_eq!(mesh.handle_adopted(now, &offer(1, 3), 9), Decision::Refuse);
+    assert_eq!(events(&mut mesh), []);
 }
 
 #[test]
