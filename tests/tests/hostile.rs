@@ -264,7 +264,8 @@ fn a_flood_of_junk_breaks_nothing() {
     let growth = node.resident().saturating_sub(before);
     assert!(sent > 10_000, "{sent} datagrams are no flood");
     assert!(growth < GROWTH, "{growth} bytes more");
-    assert_eq!(peer.count("peer_down"), 1, "the real one's leaving\n{}", peer.story());
+    let lost = peer.events(&["peer_down"]).iter().any(|line| line["node"] == *node.id);
+    assert!(!lost, "a link is not lost\n{}", peer.story());
 }
 
 #[test]
