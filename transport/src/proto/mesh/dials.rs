@@ -106,6 +106,8 @@ pub(super) struct Pace {
     started: Option<Instant>,
     current: Option<DialNumber>,
     failures: u32,
+    /// Links in a row that ended as soon as they were made.
+    brief: u32,
 }
 
 impl Pace {
@@ -131,20 +133,22 @@ impl Pace {
     pub(super) fn stop(&mut self) {
         self.due = None;
         self.current = None;
+        self.failures = 0;
     }
 
     /// The link was lost: dial at once, but with growing pauses where links end as soon as they are made.
     pub(super) fn again(&mut self, now: Instant, rng: &mut fastrand::Rng, lived: Duration) {
         self.stop();
         if lived >= STEADY {
-            self.failures = 0;
+            self.brief = 0;
         }
-        if self.failures == 0 {
-            self.failures = 1;
+        if self.brief == 0 {
             self.due = Some(now);
         } else {
+            self.failures = self.brief;
             self.back_off(now, rng, LOST_CAP);
         }
+        self.brief = self.brief.saturating_add(1);
     }
 
     /// Starts the dial if it is due and there is room for it.

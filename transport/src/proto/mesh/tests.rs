@@ -351,6 +351,8 @@ fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
     mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    let dialed = dials(&mut mesh, now);
+    mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Reached(id(1)));
     assert!(matches!(mesh.handle_offer(now, &offer(1, 1)), Decision::Adopt { number: 1, replaces: None }));
     assert_eq!(events(&mut mesh), [Event::Up(id(1))]);
     mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Closed);
