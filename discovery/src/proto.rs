@@ -6,6 +6,7 @@
 pub mod addresses;
 pub mod announcer;
 pub mod beacon;
+pub mod bucket;
 pub mod open;
 mod recent;
 pub mod roster;

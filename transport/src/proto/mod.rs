@@ -8,3 +8,4 @@ pub mod open;
 pub mod outbox;
 pub mod record;
 pub mod seal;
+pub mod strangers;

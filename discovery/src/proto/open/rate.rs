@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::proto::bucket::{Bucket, Limit};
+
 /// What one source may send: datagrams a second, and at once.
 const SOURCE: Limit = Limit { rate: 1_000.0, burst: 2_048.0 };
 
@@ -108,41 +110,6 @@ impl Rates {
             source.known_until.is_some() || !source.bucket.is_full(now, SOURCE)
         });
         self.known = self.sources.values().filter(|source| source.known_until.is_some()).count();
-    }
-}
-
-#[derive(Copy, Clone)]
-struct Limit {
-    rate: f64,
-    burst: f64,
-}
-
-/// A token bucket; `used` is what is missing to a full one.
-#[derive(Debug, Default)]
-struct Bucket {
-    used: f64,
-    at: Option<Instant>,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant, limit: Limit) -> bool {
-        self.refill(now, limit);
-        let free = self.used + 1.0 <= limit.burst;
-        if free {
-            self.used += 1.0;
-        }
-        free
-    }
-
-    fn is_full(&mut self, now: Instant, limit: Limit) -> bool {
-        self.refill(now, limit);
-        self.used <= 0.0
-    }
-
-    fn refill(&mut self, now: Instant, limit: Limit) {
-        let passed = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        self.used = (self.used - passed.as_secs_f64() * limit.rate).max(0.0);
-        self.at = Some(now);
     }
 }
 
