@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashSet,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{Mutex, OnceLock},
 };
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     SOON,
@@ -159,11 +160,19 @@ pub fn free_port() -> u16 {
     let mut random = fastrand::Rng::new();
     for _ in 0..1000 {
         let port = random.u16(10_000..32_000);
-        let free = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
-            && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-        if free && given.insert(port) {
+        let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        if is_free(at, Type::DGRAM) && is_free(at, Type::STREAM) && given.insert(port) {
             return port;
         }
     }
     panic!("no free port");
+}
+
+/// Whether nobody holds this port. It is looked at without listening, and shared from then on: a process that another
+/// test starts at this very moment may hold a copy of the socket until it runs its own program.
+fn is_free(at: SocketAddr, kind: Type) -> bool {
+    let socket = Socket::new(Domain::IPV4, kind, None).expect("a socket");
+    let free = socket.bind(&at.into()).is_ok();
+    socket.set_reuse_address(true).expect("a shared port");
+    free
 }

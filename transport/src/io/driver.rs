@@ -224,7 +224,7 @@ impl Driver {
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
         let (stop, wake) = (link.stop.clone(), Arc::clone(&link.wake));
-        let live = Arc::new(Mutex::new(Liveness::new(now)));
+        let live = Arc::new(Mutex::new(Liveness::new(now, self.mesh.is_arbiter(id))));
         session.take_up(TakeUp {
             link,
             adopt: adopted.is_none().then_some(number),

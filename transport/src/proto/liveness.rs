@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// A link on which nothing was heard for this long is asked for a sign of life, and again every so often.
 pub const PING_AFTER: Duration = Duration::from_millis(500);
+/// The other side of a link waits this much longer before it asks: so one side pings and both have a sign of life.
+const PATIENCE: Duration = Duration::from_millis(150);
 /// Silence from here on is told in the log: three pings went unanswered.
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(1_500);
 /// Silence from here on is death.
@@ -33,13 +35,16 @@ pub struct Liveness {
     token: u64,
     due: Instant,
     suspected: bool,
+    ping_after: Duration,
     rtt: Option<Duration>,
 }
 
 impl Liveness {
-    /// A link that was just made: the first ping is due at once, for the round-trip time.
-    pub const fn new(now: Instant) -> Self {
-        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, rtt: None }
+    /// A link that was just made: the first ping is due at once, for the round-trip time. `first`: this side asks
+    /// when a link is silent, and the other only if it does not.
+    pub fn new(now: Instant, first: bool) -> Self {
+        let ping_after = if first { PING_AFTER } else { PING_AFTER + PATIENCE };
+        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, ping_after, rtt: None }
     }
 
     /// Smoothed round-trip time (RFC 6298: seven eighths old, one eighth new).
@@ -89,14 +94,15 @@ impl Liveness {
             return Some(Action::Suspect);
         }
         let since_ping = self.pinged.map(|at| now.saturating_duration_since(at));
-        let quiet = silent >= PING_AFTER && since_ping.is_none_or(|since| since >= PING_AFTER);
+        let quiet = silent >= self.ping_after && since_ping.is_none_or(|since| since >= self.ping_after);
         let stale = since_ping.is_none_or(|since| since >= MEASURE_EVERY);
         let ping = quiet || stale;
         if ping {
             self.pinged = Some(now);
             self.token += 1;
         }
-        let silence_ends = if silent < PING_AFTER { self.heard + PING_AFTER } else { now + PING_AFTER };
+        let silence_ends =
+            if silent < self.ping_after { self.heard + self.ping_after } else { now + self.ping_after };
         self.due = silence_ends.min(self.heard + DEAD_AFTER).max(now + Duration::from_millis(1));
         ping.then_some(Action::Ping(self.token))
     }
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn silence_is_pinged_suspected_and_death_at_three_seconds() {
         let start = Instant::now();
-        let mut live = Liveness::new(start);
+        let mut live = Liveness::new(start, true);
         let seen = silence(&mut live, start, Duration::from_secs(10));
         assert_eq!(seen.first(), Some(&(Duration::ZERO, Action::Ping(1))));
         assert_eq!(seen.last(), Some(&(DEAD_AFTER, Action::Dead)));
@@ -143,7 +149,7 @@ mod tests {
     #[test]
     fn any_sign_of_life_puts_death_off() {
         let start = Instant::now();
-        let mut live = Liveness::new(start);
+        let mut live = Liveness::new(start, true);
         for step in 1..=20u32 {
             let until = start + 400 * MS * step;
             while live.poll_timeout() <= until {
@@ -157,7 +163,7 @@ mod tests {
     #[test]
     fn a_node_that_stood_still_does_not_bury_the_others() {
         let start = Instant::now();
-        let mut live = Liveness::new(start);
+        let mut live = Liveness::new(start, true);
         live.handle_timeout(start);
         let woken = start + Duration::from_secs(10);
         assert_ne!(live.handle_timeout(woken), Some(Action::Dead));
@@ -166,10 +172,37 @@ mod tests {
         assert!(matches!(seen.last(), Some((at, Action::Dead)) if *at <= DEAD_AFTER));
     }
 
+    /// Two sides whose pings and pongs take a millisecond: one of them asks, every half second.
+    #[test]
+    fn one_side_of_an_idle_link_pings_and_neither_suspects() {
+        let start = Instant::now();
+        let mut sides = [Liveness::new(start, true), Liveness::new(start, false)];
+        let mut pings = [0, 0];
+        for ms in 0..10_000 {
+            let now = start + MS * ms;
+            for side in 0..2 {
+                if sides[side].poll_timeout() > now {
+                    continue;
+                }
+                match sides[side].handle_timeout(now) {
+                    Some(Action::Ping(token)) => {
+                        pings[side] += 1;
+                        sides[1 - side].handle_heard(now + MS);
+                        sides[side].handle_pong(now + MS, token);
+                    }
+                    Some(other) => panic!("{other:?} after {ms} ms"),
+                    None => {}
+                }
+            }
+        }
+        assert!((19..=21).contains(&pings[0]), "{pings:?}");
+        assert!(pings[1] <= 3, "only for the round-trip time: {pings:?}");
+    }
+
     #[test]
     fn round_trip_times_are_smoothed_and_old_pongs_ignored() {
         let start = Instant::now();
-        let mut live = Liveness::new(start);
+        let mut live = Liveness::new(start, true);
         assert_eq!(live.handle_timeout(start), Some(Action::Ping(1)));
         live.handle_pong(start + 8 * MS, 1);
         assert_eq!(live.rtt(), Some(8 * MS));
