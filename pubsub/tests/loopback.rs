@@ -222,7 +222,8 @@ async fn a_burst_after_a_pause_is_handed_over_whole() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// On one thread, so that nothing has left yet when the handle goes.
+#[tokio::test]
 async fn dropping_the_last_handle_hands_over_first() {
     let mesh = Mesh::new();
     let (from, to) = (mesh.join("from").await, mesh.join("to").await);

@@ -501,3 +501,26 @@ fn links_that_end_as_soon_as_they_are_made_are_dialed_ever_more_slowly() {
     }
     assert!((8..=20).contains(&links), "{links} links in ten seconds");
 }
+
+#[test]
+fn a_link_that_is_dead_for_the_peer_is_replaced_and_a_twin_is_refused() {
+    let now = Instant::now();
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_offer(now, &offer(1, 1));
+    // The peer dialed before it heard of the first link, or has it alive.
+    assert_eq!(mesh.handle_offer(now, &offer(1, 2)), Decision::Refuse);
+    assert_eq!(mesh.handle_offer(now, &Offer { seen: 1, live: true, ..offer(1, 3) }), Decision::Refuse);
+    // It had the first link, and lost it.
+    let dead = Offer { seen: 1, live: false, ..offer(1, 4) };
+    assert_eq!(mesh.handle_offer(now, &dead), Decision::Adopt { number: 2, replaces: Some(1) });
+    assert_eq!(events(&mut mesh), [Event::Up(id(1))], "replacing a link is no event");
+}
+
+#[test]
+fn the_newest_word_of_the_arbiter_counts_in_whatever_order_it_comes() {
+    let now = Instant::now();
+    let mut mesh = Mesh::new(id(1));
+    assert_eq!(mesh.handle_adopted(now, &offer(9, 2), 6), Decision::Adopt { number: 6, replaces: None });
+    assert_eq!(mesh.handle_adopted(now, &offer(9, 1), 5), Decision::Refuse);
+    assert_eq!(mesh.handle_adopted(now, &offer(9, 3), 7), Decision::Adopt { number: 7, replaces: Some(2) });
+}
