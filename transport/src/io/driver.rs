@@ -231,7 +231,10 @@ impl Driver {
             name: hello.name,
             peer_max: usize::try_from(hello.max_message).unwrap_or(usize::MAX),
             received: hello.received,
+            forgotten: hello.forgotten,
         });
+        // It is told up before anything of it can arrive.
+        self.drain();
         self.tell(&session, Inbound::Linked);
         let reader = LinkIn {
             session: Arc::clone(&session),

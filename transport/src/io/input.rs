@@ -51,6 +51,8 @@ pub(crate) struct Hello {
     pub(crate) live: bool,
     /// Generation and number of the last data frame had from the other side.
     pub(crate) received: Option<(u64, u64)>,
+    /// Data frames were had, but which is no longer known.
+    pub(crate) forgotten: bool,
     /// How the dialing side found the other; [`via_code`].
     pub(crate) via: u8,
 }

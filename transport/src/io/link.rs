@@ -304,6 +304,7 @@ impl Context {
             seen,
             live,
             received: self.registry.find(id).and_then(|session| session.received()),
+            forgotten: self.registry.has_forgotten(id),
             via: via_code(via),
         }
     }

@@ -37,6 +37,11 @@ impl Registry {
         lock(&self.sessions).live.values().cloned().collect()
     }
 
+    /// Whether there was a session with `id` of which only that is known.
+    pub(crate) fn has_forgotten(&self, id: NodeId) -> bool {
+        lock(&self.sessions).retired.iter().any(|(of, _)| *of == id)
+    }
+
     /// The session with `id`; a new one counts its records under `generation`.
     pub(crate) fn find_or_add(&self, id: NodeId, name: &NodeName, generation: u64) -> Arc<Session> {
         let mut sessions = lock(&self.sessions);

@@ -60,6 +60,8 @@ pub(crate) struct TakeUp {
     pub(crate) peer_max: usize,
     /// Generation and number that the peer has of us.
     pub(crate) received: Option<(u64, u64)>,
+    /// The peer had something of us, and no longer knows what.
+    pub(crate) forgotten: bool,
 }
 
 /// One remote node.
@@ -243,7 +245,7 @@ impl Session {
 
     /// Puts a new link in the place of the old one, which ends. Control frames may follow at once.
     pub(crate) fn take_up(&self, take_up: TakeUp) {
-        let TakeUp { mut link, adopt, name, peer_max, received } = take_up;
+        let TakeUp { mut link, adopt, name, peer_max, received, forgotten } = take_up;
         *lock(&self.name) = name;
         let mut out = lock(&self.out);
         if let Some(old) = out.link.take() {
@@ -251,7 +253,12 @@ impl Session {
         }
         let generation = out.generation;
         out.outbox.set_limit(limit_for(self.max_message));
-        let first = out.outbox.resume(received.filter(|(of, _)| *of == generation).map(|(_, number)| number));
+        let received = match received {
+            Some((of, number)) => (of == generation).then_some(number),
+            // Its hello may be older than the first link of the pair: what it has had meanwhile it will drop.
+            None => (!forgotten).then_some(0),
+        };
+        let first = out.outbox.resume(received);
         out.stall = Stall::None;
         out.acked = Instant::now();
         out.in_doubt = 0;

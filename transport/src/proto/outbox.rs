@@ -235,7 +235,7 @@ impl Outbox {
     }
 
     /// Changes the room. Where it shrinks (an absent peer's share), what never left is counted as lost, the newest
-    /// first; what has left stays, for the peer may have it.
+    /// first. If that is not enough, what has left becomes a gap of unknown size, for the peer may have it.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
         while self.used > limit && self.first + self.queue.len() as u64 > self.high {
@@ -254,6 +254,10 @@ impl Outbox {
             for (interest, count) in missed {
                 open.count(interest, count);
             }
+        }
+        if self.used > limit {
+            self.cut = None;
+            self.blur((self.high - self.first).min(self.queue.len() as u64) as usize);
         }
         self.settle();
     }

@@ -264,3 +264,24 @@ fn one_message_that_the_peer_does_not_take_costs_the_others_nothing() {
     assert!(outbox.push(&interests(&[1]), &Bytes::from_static(&[0; 8])));
     assert_eq!(outbox.unacknowledged(), 3);
 }
+
+#[test]
+fn an_absent_peer_that_had_everything_under_way_keeps_to_its_share_too() {
+    let mut outbox = Outbox::new(100_000);
+    for _ in 0..100 {
+        outbox.push(&interests(&[1]), &Bytes::from_static(&[0; 8]));
+    }
+    let mut buf = Vec::new();
+    while outbox.poll_transmit(&mut buf, 1_000) {}
+    outbox.set_limit(1_000);
+    assert!(outbox.used() <= 1_000);
+    outbox.set_limit(100_000);
+    let first = outbox.resume(Some(3));
+    assert!(first > 100, "no number is used twice");
+    let mut receiver = Receiver { inbox: Inbox::default(), had: BTreeMap::new() };
+    receiver.inbox.start(1, first);
+    let mut link = Link { wire: Vec::new(), data: Reassembly::new(1_000), next: first };
+    while outbox.poll_transmit(&mut link.wire, 1_000) {}
+    receiver.take(&mut link, usize::MAX);
+    assert_eq!(receiver.had[&1], Had { seen: vec![], missed: 0, vague: true });
+}
