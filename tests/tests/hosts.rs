@@ -331,7 +331,9 @@ impl Run {
             ledger.printed_all(name, sub);
         }
         self.process.wait(SOON);
-        (ledger.balance(), self.third.count("message") as u64, count)
+        let totals = ledger.balance();
+        println!("{count} published to each of two hosts: {totals:?}");
+        (totals, self.third.count("message") as u64, count)
     }
 }
 
