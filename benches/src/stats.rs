@@ -23,7 +23,7 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
 /// One line: what, its median, and the spread.
 pub(crate) fn print(what: &str, unit: &str, samples: &[f64], target: &str) {
     println!(
-        "{what:<58} median {:>8.1} {unit}  min {:>8.1}  max {:>8.1}  n {:>3}   to reach: {target}",
+        "{what:<58} median {:>8.2} {unit}  min {:>8.2}  max {:>8.1}  n {:>3}   to reach: {target}",
         median(samples),
         quantile(samples, 0.0),
         quantile(samples, 1.0),

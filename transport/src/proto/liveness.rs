@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// A link on which nothing was heard for this long is asked for a sign of life, and again every so often.
-pub const PING_AFTER: Duration = Duration::from_millis(500);
+/// A link on which nothing was heard for this long is asked for a sign of life, and again every so often: three times
+/// before silence is death. With 15 idle peers two pings a second and link were most of what a node cost.
+pub const PING_AFTER: Duration = Duration::from_millis(750);
 /// The other side of a link waits this much longer before it asks: so one side pings and both have a sign of life.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// Silence from here on is told in the log: three pings went unanswered.
@@ -143,7 +144,7 @@ mod tests {
                 .any(|(at, a)| *a == Action::Suspect && *at >= SUSPECT_AFTER && *at < 2 * DEAD_AFTER / 3)
         );
         let pings = seen.iter().filter(|(_, a)| matches!(a, Action::Ping(_))).count();
-        assert!((5..=7).contains(&pings), "{seen:?}");
+        assert!((4..=5).contains(&pings), "one at the start, three in the silence: {seen:?}");
     }
 
     #[test]
@@ -172,7 +173,7 @@ mod tests {
         assert!(matches!(seen.last(), Some((at, Action::Dead)) if *at <= DEAD_AFTER));
     }
 
-    /// Two sides whose pings and pongs take a millisecond: one of them asks, every half second.
+    /// Two sides whose pings and pongs take a millisecond: one of them asks.
     #[test]
     fn one_side_of_an_idle_link_pings_and_neither_suspects() {
         let start = Instant::now();
@@ -195,7 +196,7 @@ mod tests {
                 }
             }
         }
-        assert!((19..=21).contains(&pings[0]), "{pings:?}");
+        assert!((12..=15).contains(&pings[0]), "{pings:?}");
         assert!(pings[1] <= 3, "only for the round-trip time: {pings:?}");
     }
 
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(live.rtt(), Some(8 * MS));
         live.handle_pong(start + 100 * MS, 7);
         assert_eq!(live.rtt(), Some(8 * MS));
-        let now = start + 600 * MS;
+        let now = start + 850 * MS;
         assert_eq!(live.handle_timeout(now), Some(Action::Ping(2)));
         live.handle_pong(now + 16 * MS, 2);
         assert_eq!(live.rtt(), Some(9 * MS));
