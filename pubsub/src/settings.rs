@@ -5,6 +5,7 @@
 //! A variable that is set to the empty text counts as not set, as compose files and unit files write it.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -155,8 +156,9 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Why settings make no [`Config`]. Each is one line, and none shows a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why settings make no [`Config`]. Each is one line, and none shows a secret. [`Debug`](fmt::Debug) is that line too, since a
+/// `main` that returns an error prints it so.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A value that its setting does not take.
@@ -193,6 +195,12 @@ pub enum ConfigError {
          the same on every node; `talkie keygen` prints a new one"
     )]
     NoSecret,
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Makes a [`Config`] of a command's flags and this process's environment.
@@ -330,7 +338,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-fn words(error: impl std::fmt::Display) -> String {
+fn words(error: impl fmt::Display) -> String {
     error.to_string()
 }
 

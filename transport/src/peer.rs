@@ -124,7 +124,8 @@ impl PeerSender {
         self.0.control(None, Kind::Above, frame)
     }
 
-    /// How many messages were unconfirmed when the peer was told down or left; told once, here or by [`Self::flush`].
+    /// How many messages were unconfirmed when the peer was told down or left, and were pushed since; told once, here or
+    /// by [`Self::flush`].
     pub fn take_in_doubt(&self) -> u64 {
         self.0.take_in_doubt()
     }
@@ -132,7 +133,8 @@ impl PeerSender {
     /// Waits until the peer has confirmed everything pushed so far. A peer that is away is not waited for.
     ///
     /// # Errors
-    /// The peer was told down, or left, with messages unconfirmed that were pushed while it was up. Told once.
+    /// The peer was told down, or left, before it had confirmed everything; what was pushed since is counted too. Told
+    /// once, and nothing of it where the peer is back.
     pub async fn flush(&self) -> Result<(), InDoubt> {
         self.0.flush().await
     }

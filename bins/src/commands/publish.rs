@@ -156,7 +156,7 @@ impl Tally {
         if self.overflowed > 0 {
             let messages = plural(self.overflowed, "message");
             words.push(format!(
-                "{messages} found no room with a node that stood still; it is told the number"
+                "{messages} not taken by a node: it stood still, or they are over its --max-message"
             ));
         }
         if words.is_empty() { Ok(()) } else { Err(words.join("; ")) }

@@ -28,6 +28,10 @@ use crate::proto::record::{FRAME_OVERHEAD, Farewell, Kind, put_varint};
 const TICK: Duration = Duration::from_millis(50);
 /// What all absent peers together may be kept, bytes; shared evenly, and beyond it losses are counted.
 const ABSENT_BUDGET: usize = 64 * 1024 * 1024;
+/// Failed dials of a node that is heard, until that is told: a few seconds.
+const WARN_AFTER: u32 = 4;
+/// Nodes whose failed dials are counted.
+const MAX_UNREACHABLE: usize = 1_024;
 /// How long a goodbye may take to leave, and its reader to close.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
 
@@ -48,6 +52,8 @@ pub(crate) struct Driver {
     links: HashMap<LinkNumber, Link>,
     addrs: HashMap<NodeId, SocketAddr>,
     warned: HashMap<Target, String>,
+    /// Failed dials of nodes that were never linked.
+    unreachable: HashMap<NodeId, u32>,
     /// When the timeouts of the links were last looked at.
     ticked: Instant,
 }
@@ -73,6 +79,7 @@ impl Driver {
             links: HashMap::new(),
             addrs: HashMap::new(),
             warned: HashMap::new(),
+            unreachable: HashMap::new(),
             ticked: Instant::now(),
         }
     }
@@ -124,12 +131,29 @@ impl Driver {
                 // A partner was named by somebody, who wants to know; once per reason.
                 if matches!(target, Target::Partner(..)) && self.warned.get(&target) != Some(&why) {
                     tracing::warn!("cannot link to {}: {why}; still trying", Shown(target));
-                    self.warned.insert(target, why);
+                    self.warned.insert(target, why.clone());
                 }
+                self.warn_unreachable(target, &why);
                 self.mesh.handle_dial_ended(now, &mut self.rng, number, Outcome::Failed);
             }
             Input::Closed { id, link, reason } => self.closed(now, id, link, reason),
             Input::Leave(_) => {}
+        }
+    }
+
+    /// A node that is heard and never linked is most often behind a firewall; told once per node.
+    fn warn_unreachable(&mut self, target: Target, why: &str) {
+        let Target::Node(id) = target else { return };
+        if self.mesh.state_of(id).0 > 0 {
+            return;
+        }
+        if self.unreachable.len() >= MAX_UNREACHABLE {
+            self.unreachable.clear();
+        }
+        let failures = self.unreachable.entry(id).or_default();
+        *failures += 1;
+        if *failures == WARN_AFTER {
+            tracing::warn!("hears node {id} but cannot connect to it: {why}; does a firewall block TCP?");
         }
     }
 
@@ -219,7 +243,7 @@ impl Driver {
         if let Some(old) = replaces {
             self.links.remove(&old);
         } else {
-            tracing::info!(%addr, "connected to {}", hello.name);
+            tracing::info!(addr = %canonical(addr), "connected to {}", hello.name);
         }
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
@@ -353,7 +377,9 @@ fn reachable(addr: SocketAddr, listen: &[SocketAddr]) -> Vec<SocketAddr> {
         addrs.push(at);
     }
     let local = addr.ip().to_canonical().is_loopback();
-    addrs.extend(listen.iter().filter(|told| local || !told.ip().is_loopback()));
+    addrs.extend(
+        listen.iter().filter(|told| !told.ip().is_unspecified() && (local || !told.ip().is_loopback())),
+    );
     addrs
 }
 

@@ -1,6 +1,7 @@
 //! A connection becomes a link: handshake, the hellos, and the arbiter's word.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -94,6 +95,8 @@ pub(crate) enum SetupError {
     Record(#[from] RecordError),
     #[error("its hello is malformed")]
     Hello,
+    #[error("it closed the connection at once: it holds another secret, or is no Talkie")]
+    Closed,
     #[error("no answer within {} s", SETUP_WITHIN.as_secs())]
     Timeout,
     #[error("another link to it is in use")]
@@ -133,7 +136,15 @@ pub(crate) async fn initiate(
         let mut out = PREAMBLE.to_vec();
         frame(&mut out, &first);
         setup.stream.write_all(&out).await?;
-        let second = setup.read_framed(MAX_LEN).await?;
+        // Who does not share the secret says nothing at all.
+        let second = setup.read_framed(MAX_LEN).await.map_err(|error| match error {
+            SetupError::Io(error)
+                if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) =>
+            {
+                SetupError::Closed
+            }
+            other => other,
+        })?;
         let (third, peer) = noise.read_second(&second)?;
         let mut out = Vec::new();
         frame(&mut out, &third);
@@ -209,7 +220,7 @@ impl Setup {
 
     async fn more(&mut self) -> Result<(), SetupError> {
         if self.stream.read_buf(&mut self.wire).await? == 0 {
-            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into());
         }
         Ok(())
     }
@@ -319,6 +330,10 @@ impl Context {
             addr => local || !addr.ip().is_loopback(),
         });
         addrs.truncate(MAX_LISTEN);
+        if addrs.is_empty() {
+            // The port alone: the peer knows the host by the connection.
+            addrs.push(SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), self.bound.port()));
+        }
         addrs
     }
 }

@@ -45,7 +45,8 @@ pub(crate) struct Out {
     pub(crate) link: Option<LinkOut>,
     stall: Stall,
     acked: Instant,
-    in_doubt: u64,
+    /// What was unconfirmed when the peer was told down and was pushed since, until somebody was told; none while it is up.
+    in_doubt: Option<u64>,
     /// The largest message that the peer takes, bytes.
     peer_max: usize,
     gone: bool,
@@ -101,7 +102,7 @@ impl Session {
                 link: None,
                 stall: Stall::None,
                 acked: Instant::now(),
-                in_doubt: 0,
+                in_doubt: None,
                 peer_max: usize::MAX,
                 gone: false,
             }),
@@ -153,6 +154,9 @@ impl Session {
             out.outbox.refuse(interests);
         }
         let queued = fits && out.outbox.push(interests, body);
+        if let Some(messages) = &mut out.in_doubt {
+            *messages += 1;
+        }
         let Out { link, outbox, .. } = &mut *out;
         if let Some(link) = link {
             let rested = now.saturating_duration_since(link.touched) >= INLINE_AFTER;
@@ -261,7 +265,7 @@ impl Session {
         let first = out.outbox.resume(received);
         out.stall = Stall::None;
         out.acked = Instant::now();
-        out.in_doubt = 0;
+        out.in_doubt = None;
         out.peer_max = peer_max;
         let mut body = Vec::new();
         if let Some(number) = adopt {
@@ -294,7 +298,7 @@ impl Session {
     pub(crate) fn set_down(&self) {
         self.up.store(false, Ordering::Release);
         let mut out = lock(&self.out);
-        out.in_doubt = out.outbox.unacknowledged();
+        out.in_doubt = Some(out.outbox.unacknowledged());
         drop(out);
         self.progress.notify_waiters();
     }
@@ -318,7 +322,7 @@ impl Session {
 
     /// See [`crate::PeerSender::take_in_doubt`].
     pub(crate) fn take_in_doubt(&self) -> u64 {
-        std::mem::take(&mut lock(&self.out).in_doubt)
+        lock(&self.out).in_doubt.take().unwrap_or(0)
     }
 
     /// See [`crate::PeerSender::flush`].
@@ -337,7 +341,7 @@ impl Session {
             {
                 let mut out = lock(&self.out);
                 if out.gone || !self.is_up() {
-                    let messages = std::mem::take(&mut out.in_doubt);
+                    let messages = out.in_doubt.take().unwrap_or(0);
                     return if messages == 0 { Ok(()) } else { Err(InDoubt { messages }) };
                 }
                 if out.outbox.is_acknowledged(target) {
