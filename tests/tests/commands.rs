@@ -190,6 +190,24 @@ fn pub_tells_how_many_messages_are_in_doubt_when_it_loses_its_subscriber() {
     assert!(stderr.contains("10 ") || stderr.contains("11 "), "ten messages are in doubt: {stderr}");
 }
 
+/// Also what is published after the node was told down is not handed over, and counted.
+#[test]
+fn pub_counts_what_it_published_after_its_subscriber_was_told_down() {
+    let mesh = Mesh::new();
+    let sub = mesh.sub("sub", &["t"]);
+    let mut publisher = mesh.talkie("pub").name("pub").args(["t", "-", "--log", "info"]).spawn();
+    publisher.feed("one");
+    sub.next("message");
+    sub.signal(Signal::SIGSTOP);
+    publisher.feed("unconfirmed");
+    publisher.expect_log("lost sub", SOON);
+    (0..5).for_each(|number| publisher.feed(format!("too late {number}")));
+    publisher.end_input();
+    publisher.exits(1, SOON);
+    let stderr = publisher.stderr();
+    assert!(stderr.contains(" 6 messages in doubt") || stderr.contains(" 7 messages in doubt"), "{stderr}");
+}
+
 #[test]
 fn peers_lists_the_members_and_leaves() {
     let mesh = Mesh::new();

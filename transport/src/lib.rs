@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! handle   transport · peer (the border to pubsub) · directory · events · interest · config · error
-//! io/      start · driver · listener · dialer · link · reader · pump → session → writer · registry · stream
-//! proto/   mesh · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
+//! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream
+//! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
 //! ```
 
 mod config;
