@@ -61,7 +61,10 @@ async fn wait_for_subscribers(session: &mut Session, wanted: &Publication) -> Re
             Ok(Ok(())) => Ok(()),
             Ok(Err(closed)) => Err(Failure::Failed(closed.to_string())),
             Err(_) => {
-                let nodes = if *subscribers == 1 { "no node wants" } else { "too few nodes want" };
+                let nodes = match session.bus.subscribers(topic).map_or(0, |nodes| nodes.len()) {
+                    0 => "no node wants".to_owned(),
+                    some => format!("only {some} of {subscribers} nodes want"),
+                };
                 let within = timeout.as_secs_f64();
                 Err(Failure::Failed(format!("{nodes} {:?} within {within} s; nothing was sent", topic.as_str())))
             }
