@@ -100,10 +100,19 @@ impl PeerSender {
     }
 
     /// Queues a message for these interests of the peer; never waits. Where the link rests it is written in the
-    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones. `payload`, bytes,
-    /// is what counts against the largest message that the peer takes; a larger one is a gap.
-    pub fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
-        self.0.push(interests, payload, body, now)
+    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones.
+    ///
+    /// `flow` names the order that must hold, such as a hash of a topic: messages of other flows may pass a large one.
+    /// `payload`, bytes, is what counts against the largest message that the peer takes; a larger one is a gap.
+    pub fn push(
+        &self,
+        interests: &Interests,
+        flow: u64,
+        payload: usize,
+        body: &Bytes,
+        now: Instant,
+    ) -> Pushed {
+        self.0.push(interests, flow, payload, body, now)
     }
 
     /// Whether to wait before pushing. Full queues hold publishers up for 250 ms at most, once per stall: until

@@ -1,5 +1,6 @@
 //! One publish: matched once, encoded once, handed to each peer and to the subscriptions here.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::delivery::{Message, Receipt};
 use crate::error::Closed;
 use crate::proto::envelope;
 use crate::proto::index::Matches;
-use crate::topic::Topic;
+use crate::topic::{BusName, Topic};
 
 /// What is published, and by whom.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl<P: Outlet> BusState<P> {
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
         }
-        Attempt::Done(hand_out(&mut sequence, &matches, publication, now))
+        Attempt::Done(hand_out(&mut sequence, &self.name, &matches, publication, now))
     }
 
     /// Publishes, with a gap for peers that are full.
@@ -61,7 +62,7 @@ impl<P: Outlet> BusState<P> {
         let now = Instant::now();
         let mut sequence = lock(&self.sequence);
         let matches = self.index.matches(&publication.topic);
-        hand_out(&mut sequence, &matches, publication, now)
+        hand_out(&mut sequence, &self.name, &matches, publication, now)
     }
 }
 
@@ -69,6 +70,7 @@ impl<P: Outlet> BusState<P> {
 /// so that all receivers see one order.
 fn hand_out<P: Outlet>(
     sequence: &mut u64,
+    bus: &BusName,
     matches: &Matches<P, Arc<Local>>,
     publication: &Publication,
     now: Instant,
@@ -79,10 +81,11 @@ fn hand_out<P: Outlet>(
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !matches.remote.is_empty() {
         let body = envelope::encode(seq, topic, payload);
+        let flow = flow(bus, topic);
         for (peer, interests) in &matches.remote {
             receipt.nodes += usize::from(peer.is_up());
             receipt.overflowed +=
-                usize::from(peer.push(interests, payload.len(), &body, now) == Pushed::Overflowed);
+                usize::from(peer.push(interests, flow, payload.len(), &body, now) == Pushed::Overflowed);
         }
     }
     if !matches.local.is_empty() {
@@ -91,6 +94,13 @@ fn hand_out<P: Outlet>(
         receipt.local = matches.local.iter().map(|local| deliver(local, None, &message)).sum();
     }
     receipt
+}
+
+/// Names the order that must hold: that of one topic of one bus. Two that share a name by chance only wait more.
+fn flow(bus: &BusName, topic: &Topic) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (bus.as_str(), topic.as_str()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Publishes, waiting for room as long as that is of use.

@@ -18,9 +18,9 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     fn is_up(&self) -> bool;
     /// Whether waiting before [`Self::push`] is of use.
     fn room(&self, now: Instant) -> Room;
-    /// Sends a message, or keeps it, or counts it as a gap.
+    /// Sends a message, or keeps it, or counts it as a gap. Messages of one `flow` keep their order.
     /// `payload` is how long the message is without its envelope, bytes.
-    fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed;
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Bytes, now: Instant) -> Pushed;
     /// How many messages were unconfirmed when it was lost; told once.
     fn take_in_doubt(&self) -> u64;
     /// Sends a control frame on the link of the moment, if there is one.
@@ -44,8 +44,8 @@ impl Outlet for PeerSender {
         Self::room(self, now)
     }
 
-    fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
-        Self::push(self, interests, payload, body, now)
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Bytes, now: Instant) -> Pushed {
+        Self::push(self, interests, flow, payload, body, now)
     }
 
     fn take_in_doubt(&self) -> u64 {

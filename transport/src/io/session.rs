@@ -137,7 +137,14 @@ impl Session {
     }
 
     /// See [`crate::PeerSender::push`].
-    pub(crate) fn push(&self, interests: &Interests, payload: usize, body: &Bytes, now: Instant) -> Pushed {
+    pub(crate) fn push(
+        &self,
+        interests: &Interests,
+        _flow: u64,
+        payload: usize,
+        body: &Bytes,
+        now: Instant,
+    ) -> Pushed {
         let mut out = lock(&self.out);
         if out.gone {
             return Pushed::Overflowed;

@@ -67,7 +67,7 @@ impl Outlet for Fake {
         self.0.in_doubt.swap(0, Ordering::Relaxed)
     }
 
-    fn push(&self, interests: &Interests, _payload: usize, body: &Bytes, _: Instant) -> Pushed {
+    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Bytes, _: Instant) -> Pushed {
         lock(&self.0.pushed).push((interests.clone(), body.clone()));
         *lock(&self.0.push)
     }
