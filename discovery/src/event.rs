@@ -17,6 +17,9 @@ pub enum Event {
         /// Where it listens: 1 to 4 addresses that came sealed in the heartbeat and are on-link here, those
         /// of the interface it was heard on first. Link-local IPv6 has the scope of that interface.
         addrs: Vec<SocketAddr>,
+        /// Whether it has probably heard this node too: this node has sent a heartbeat since it first heard that
+        /// node, or within 20 ms before.
+        mutual: bool,
     },
     /// Another node said goodbye.
     Left {

@@ -35,7 +35,7 @@ async fn seen(events: &mut Events, wanted: u8) -> Vec<SocketAddr> {
     let search = async {
         loop {
             match events.recv().await.expect("events go on") {
-                Event::Seen { id, name, addrs } if id == NodeId::from_bytes([wanted; 16]) => {
+                Event::Seen { id, name, addrs, .. } if id == NodeId::from_bytes([wanted; 16]) => {
                     assert_eq!(name.as_str(), format!("node-{wanted}"));
                     return addrs;
                 }

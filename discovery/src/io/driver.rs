@@ -186,7 +186,9 @@ impl Driver {
             counters: &self.counters,
             notices: &mut self.notices,
         };
-        sender.send(&mut self.sockets, which, pulse, now);
+        if sender.send(&mut self.sockets, which, pulse, now) {
+            self.roster.handle_sent(now);
+        }
         let unready = self.sockets.all.iter().any(|socket| socket.unready);
         self.again = unready.then(|| (now + AGAIN, pulse));
     }

@@ -36,24 +36,28 @@ pub(crate) struct Sender<'a> {
 
 impl Sender<'_> {
     /// Sends one heartbeat: sealed anew for each socket, with the addresses that matter there. A socket that
-    /// fails keeps none of the others from sending.
-    pub(crate) fn send(&mut self, sockets: &mut Sockets, which: Which, pulse: Pulse, now: Instant) {
+    /// fails keeps none of the others from sending. Returns whether it left by any.
+    pub(crate) fn send(&mut self, sockets: &mut Sockets, which: Which, pulse: Pulse, now: Instant) -> bool {
+        let mut left = false;
         for socket in sockets.all.iter_mut().filter(|socket| !socket.mute) {
             if which == Which::All || socket.unready {
-                self.send_one(socket, pulse, now);
+                left |= self.send_one(socket, pulse, now);
             }
         }
+        left
     }
 
-    fn send_one(&mut self, socket: &mut GroupSocket, pulse: Pulse, now: Instant) {
+    fn send_one(&mut self, socket: &mut GroupSocket, pulse: Pulse, now: Instant) -> bool {
         socket.unready = false;
         let Some(beacon) = self.beacon(pulse, socket.index()) else {
-            return;
+            return false;
         };
-        match self.send_by(socket, &beacon) {
+        let sent = self.send_by(socket, &beacon);
+        match &sent {
             Ok(()) => self.counters.sent.add(),
-            Err(error) => self.failed(socket, &error, now),
+            Err(error) => self.failed(socket, error, now),
         }
+        sent.is_ok()
     }
 
     fn beacon(&self, pulse: Pulse, index: u32) -> Option<Beacon> {

@@ -18,6 +18,13 @@ pub const MAX_NODES: usize = 4_096;
 const EXPIRY: Duration = Duration::from_secs(30);
 const EXPIRY_PACES: u32 = 3;
 
+/// A heartbeat that left so shortly before a node was first heard has probably reached it: both started together,
+/// and what it sent was still on its way.
+const CROSSED: Duration = Duration::from_millis(20);
+
+/// After so many paces of silence a node is heard for the first time again: it may have missed us as we missed it.
+const SILENT_PACES: u32 = 3;
+
 /// The most ways on which copies of one heartbeat are told apart; further ways are taken for replays.
 const MAX_WAYS: usize = 32;
 
@@ -44,7 +51,7 @@ pub enum Heard {
 
 /// Keeps who is here, and tells what is new of them.
 ///
-/// The verbs: [`handle_beacon`](Self::handle_beacon); [`poll_event`](Self::poll_event);
+/// The verbs: [`handle_beacon`](Self::handle_beacon), [`handle_sent`](Self::handle_sent); [`poll_event`](Self::poll_event);
 /// [`poll_timeout`](Self::poll_timeout) with [`handle_timeout`](Self::handle_timeout). It transmits nothing.
 ///
 /// Events wait inside, one for each node at most: where the reader is slow, a node's later event takes the place
@@ -56,12 +63,16 @@ pub struct Roster {
     gone: Recent<Gone>,
     news: VecDeque<NodeId>,
     in_news: HashSet<NodeId>,
+    /// When this node last spoke.
+    sent: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Here {
     sequence: u64,
     heard: Instant,
+    /// When it was first heard, without a silence since.
+    since: Instant,
     name: NodeName,
     addrs: Vec<SocketAddr>,
     ways: Vec<Way>,
@@ -83,7 +94,13 @@ impl Roster {
             gone: Recent::default(),
             news: VecDeque::new(),
             in_news: HashSet::new(),
+            sent: None,
         }
+    }
+
+    /// This node's own heartbeat went out.
+    pub fn handle_sent(&mut self, now: Instant) {
+        self.sent = Some(now);
     }
 
     /// How many nodes the mesh has, ourselves included.
@@ -125,17 +142,28 @@ impl Roster {
                 return self.handle_copy(id, way, addrs);
             }
         }
+        let since = self.since(now, id);
         self.gone.remove(id);
         if beacon.leaving {
             self.here.remove(id);
             self.put_gone(id, beacon.sequence, true);
         } else {
             let name = beacon.name.clone();
-            let here = Here { sequence: beacon.sequence, heard: now, name, addrs, ways: vec![way] };
+            let ways = vec![way];
+            let here = Here { sequence: beacon.sequence, heard: now, since, name, addrs, ways };
             self.put_here(id, here);
         }
         self.tell(id);
         Heard::Fresh
+    }
+
+    /// Since when a node that is heard `now` is heard without a silence.
+    fn since(&self, now: Instant, id: NodeId) -> Instant {
+        let silence = pace(self.population()) * SILENT_PACES;
+        let known = self.here.value(id);
+        known
+            .filter(|here| now.saturating_duration_since(here.heard) <= silence)
+            .map_or(now, |here| here.since)
     }
 
     fn handle_copy(&mut self, id: NodeId, way: Way, addrs: Vec<SocketAddr>) -> Heard {
@@ -166,7 +194,9 @@ impl Roster {
             if let Some(here) = self.here.value(id) {
                 // Without an address there is nobody to dial: a copy by another way may bring some.
                 if !here.addrs.is_empty() {
-                    return Some(Event::Seen { id, name: here.name.clone(), addrs: here.addrs.clone() });
+                    let mutual = self.sent.is_some_and(|sent| sent + CROSSED >= here.since);
+                    let (name, addrs) = (here.name.clone(), here.addrs.clone());
+                    return Some(Event::Seen { id, name, addrs, mutual });
                 }
             } else if self.gone.value(id).is_some_and(|gone| gone.left) {
                 return Some(Event::Left { id });

@@ -51,7 +51,7 @@ fn each_fresh_heartbeat_is_told_once() {
     let mut rig = Rig::new();
     for sequence in [1, 2, 5, 100] {
         assert_eq!(rig.hear(&beacon(7, sequence)), Heard::Fresh);
-        let [Event::Seen { id, name, addrs }] = &rig.events()[..] else { panic!() };
+        let [Event::Seen { id, name, addrs, .. }] = &rig.events()[..] else { panic!() };
         assert_eq!((*id, name), (NodeId::from_bytes([7; 16]), &beacon(7, 1).name));
         assert_eq!(addrs[..], ["192.0.2.7:8255".parse().unwrap()]);
     }
@@ -203,6 +203,43 @@ fn who_is_heard_is_not_pushed_out() {
     rig.hear(&numbered(MAX_NODES, 1));
     assert!(rig.roster.here.value(numbered(0, 0).id).is_some());
     assert!(rig.roster.here.value(numbered(1, 0).id).is_none(), "the least recently heard is");
+}
+
+#[test]
+fn who_was_spoken_to_since_it_was_heard_has_heard_us() {
+    let mut rig = Rig::new();
+    let mutual = |rig: &mut Rig, sequence| {
+        rig.hear(&beacon(7, sequence));
+        let [Event::Seen { mutual, .. }] = rig.events()[..] else { panic!() };
+        mutual
+    };
+    let millis = Duration::from_millis;
+    assert!(!mutual(&mut rig, 1), "nothing was sent at all");
+    rig.now += SECOND;
+    assert!(!mutual(&mut rig, 2));
+    rig.roster.handle_sent(rig.now + millis(1));
+    rig.now += SECOND;
+    assert!(mutual(&mut rig, 3));
+    rig.now += 3 * SECOND;
+    assert!(mutual(&mut rig, 4), "two lost heartbeats are no silence");
+    // Silence: it may have been cut off, and what was sent meanwhile lost.
+    rig.roster.handle_sent(rig.now + millis(3_000));
+    rig.now += millis(3_021);
+    assert!(!mutual(&mut rig, 5));
+    rig.roster.handle_sent(rig.now);
+    assert!(mutual(&mut rig, 6));
+    // Both started together.
+    for (before, expected) in [(0, true), (20, true), (21, false)] {
+        let mut rig = Rig::new();
+        rig.roster.handle_sent(rig.now);
+        rig.now += millis(before);
+        assert_eq!(mutual(&mut rig, 1), expected, "{before} ms");
+    }
+    // The event is held until it is read: what was sent meanwhile counts.
+    let mut rig = Rig::new();
+    rig.hear(&beacon(7, 1));
+    rig.roster.handle_sent(rig.now);
+    assert!(matches!(rig.events()[..], [Event::Seen { mutual: true, .. }]));
 }
 
 #[test]
