@@ -14,7 +14,7 @@ use crate::io::driver;
 use crate::keys::HeartbeatKey;
 use crate::node::Announcement;
 use crate::reach::Reach;
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, Stats, StatsReader};
 
 /// How long [`Discovery::stop`] may take: three goodbyes some milliseconds apart, with room for a busy host.
 const STOP_BOUND: Duration = Duration::from_millis(50);
@@ -95,6 +95,12 @@ impl Discovery {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
+    }
+
+    /// The same for whoever does not hold this handle.
+    #[must_use]
+    pub fn stats_reader(&self) -> StatsReader {
+        StatsReader(Arc::clone(&self.counters))
     }
 
     /// Says goodbye (three sealed heartbeats) and stops. Takes 50 ms at most.

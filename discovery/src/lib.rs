@@ -39,4 +39,4 @@ pub use keys::{CheckWord, HeartbeatKey, LinkPsk, MeshKeys};
 pub use node::{Announcement, NodeId, NodeName};
 pub use reach::{Interface, Reach};
 pub use secret::Secret;
-pub use stats::Stats;
+pub use stats::{Stats, StatsReader};

@@ -1,11 +1,14 @@
 //! Counters of what was sent, heard and refused.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What discovery did since its start. Each counter only grows.
-        #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+        #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
 
@@ -48,6 +51,18 @@ counters! {
     rejected_malformed,
     /// Refused: not newer than what was heard of that node.
     rejected_replayed,
+}
+
+/// Reads the counters, also where the [`Discovery`](crate::Discovery) is out of reach.
+#[derive(Debug, Clone)]
+pub struct StatsReader(pub(crate) Arc<Counters>);
+
+impl StatsReader {
+    /// The counters as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.0.snapshot()
+    }
 }
 
 /// One counter.

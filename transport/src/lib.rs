@@ -4,7 +4,7 @@
 //! that outlive a link, each delivered at most once and in order; what does not fit is counted and told as a gap.
 //!
 //! ```text
-//! handle   transport · peer (the border to pubsub) · directory · events · interest · config · error
+//! handle   transport · peer (the border to pubsub) · directory · events · interest · stats · config · error
 //! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream
 //! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
 //! ```
@@ -19,6 +19,7 @@ mod io;
 mod peer;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
+mod stats;
 mod transport;
 
 pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
@@ -27,4 +28,5 @@ pub use error::{InDoubt, StartError};
 pub use events::{DownReason, Peer, PeerEvent};
 pub use interest::{Interest, Interests};
 pub use peer::{Deliver, Inbound, PeerSender, Pushed, Room};
+pub use stats::{LinkStats, PeerStats, Stats, Traffic};
 pub use transport::Transport;

@@ -12,6 +12,7 @@ use crate::events::Peer;
 use crate::io::link::Context;
 use crate::io::{start, stop};
 use crate::peer::Deliver;
+use crate::stats::{LinkStats, PeerStats, Stats};
 
 /// The links of one node, and its heartbeats. Dropping it does not end them: [`Transport::close`] does.
 #[derive(Debug)]
@@ -62,6 +63,19 @@ impl Transport {
             peer.rtt = self.context.registry.find(peer.id).and_then(|session| session.rtt());
         }
         peers
+    }
+
+    /// The counters as they are now. Costs a short lock per peer.
+    pub fn stats(&self) -> Stats {
+        let (peers, traffic) = self.context.registry.stats();
+        let count = |which: fn(&PeerStats) -> bool| peers.iter().filter(|peer| which(peer)).count() as u64;
+        let links = LinkStats {
+            linked: count(|peer| peer.linked),
+            up: count(|peer| peer.up),
+            setting_up: self.context.setups.count() as u64,
+            ..self.context.counters.snapshot()
+        };
+        Stats { discovery: self.context.heartbeats.stats(), links, traffic, peers }
     }
 
     /// Peers as they come and go, those present first.

@@ -210,3 +210,70 @@ async fn another_secret_never_links() {
     assert_eq!(c.next().await.0.id(), a.transport.id());
     assert_eq!((a.transport.peers().len(), b.transport.peers().len()), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_counters_say_what_happened() {
+    let (secret, groups) = (Secret::generate(), group());
+    let a = Node::start(config("a", groups), &secret).await;
+    let b = Node::start(Config { max_message: 1_000, ..config("b", groups) }, &secret).await;
+    let (to_b, _) = a.next().await;
+    let (_, _) = b.next().await;
+    let body = Bytes::from_static(b"hello");
+    for _ in 0..10 {
+        to_b.push(&interests(1), 1, body.len(), &body, Instant::now());
+    }
+    to_b.push(&interests(1), 1, 1_001, &Bytes::from(vec![0; 1_001]), Instant::now());
+    to_b.flush().await.expect("it lives");
+    let sent = a.transport.stats();
+    assert_eq!(
+        (sent.traffic.sent_messages, sent.traffic.sent_bytes, sent.traffic.lost_too_large),
+        (10, 50, 1)
+    );
+    assert_eq!((sent.links.linked, sent.links.up, sent.links.told_up, sent.links.ended_left), (1, 1, 1, 0));
+    assert_eq!(
+        (sent.peers[0].id, sent.peers[0].queued_bytes, sent.peers[0].unacknowledged),
+        (to_b.id(), 0, 0)
+    );
+    assert!(sent.peers[0].linked && sent.peers[0].name.as_str() == "b");
+    assert!(sent.discovery.sent > 0);
+    let had = b.transport.stats();
+    assert_eq!((had.traffic.received_messages, had.traffic.received_bytes), (10, 50));
+    assert!(sent.traffic.wire_sent_bytes >= 50 && had.traffic.wire_received_bytes >= 50);
+    // Each link was dialed by one of the two, or both; each was made, replaced, or redundant.
+    assert!(sent.links.dials + had.links.dials >= 1 && sent.links.handshakes >= sent.links.made);
+    assert_eq!(sent.links.made - sent.links.replaced, 1);
+
+    // With another secret: nothing but a refusal on both sides.
+    let stranger = Node::start(
+        Config {
+            discovery: talkie_discovery::Config {
+                partners: vec![a.transport.listen()[0].to_string().parse::<Partner>().expect("a partner")],
+                ..config("c", group()).discovery
+            },
+            ..config("c", groups)
+        },
+        &Secret::generate(),
+    )
+    .await;
+    let deadline = Instant::now() + PATIENCE;
+    while stranger.transport.stats().links.refused_secret == 0
+        || a.transport.stats().links.refused_secret == 0
+    {
+        assert!(Instant::now() < deadline, "{:?}", stranger.transport.stats());
+        tokio::task::yield_now().await;
+    }
+    let links = stranger.transport.stats().links;
+    assert!(links.dials_failed >= 1 && links.made == 0 && links.handshakes == 0, "{links:?}");
+
+    b.transport.leave().await.expect("all was confirmed");
+    while a.next().await.1 != Had::Forgotten {}
+    let left = a.transport.stats();
+    assert_eq!((left.links.told_left, left.links.linked, left.links.up), (1, 0, 0));
+    assert!(left.peers.is_empty());
+    assert_eq!(
+        (left.traffic.sent_messages, left.traffic.lost_too_large),
+        (10, 1),
+        "also of a peer that is gone"
+    );
+    assert!(left.traffic.wire_sent_bytes >= sent.traffic.wire_sent_bytes);
+}

@@ -20,6 +20,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// Dials, and tells the driver of the link or of the failure.
 pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let _setup = context.setups.enter();
+    context.counters.dials.add(1);
     let mut tries = JoinSet::new();
     let reach = Arc::clone(&context.reach.borrow());
     let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
@@ -34,13 +35,14 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
         let context = Arc::clone(&context);
         tries.spawn(async move {
             tokio::time::sleep(HEAD_START * place as u32).await;
-            let stream = connect(addr).await?;
-            initiate(&context, stream, number, via).await
+            let done = async { initiate(&context, connect(addr).await?, number, via).await }.await;
+            done.inspect_err(|why| context.counters.refused(why))
         });
     }
     while let Some(done) = tries.join_next().await {
         match done {
             Ok(Ok(established)) => {
+                context.counters.handshakes.add(1);
                 let _ = context.inputs.send(Input::Established(Box::new(established))).await;
                 return;
             }
@@ -55,9 +57,11 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
         }
     }
     if let Some(id) = redundant {
+        context.counters.dials_redundant.add(1);
         let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Reached(id) }).await;
         return;
     }
+    context.counters.dials_failed.add(1);
     let why = last.map(|e| e.to_string()).unwrap_or_default();
     tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");
     let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, why }).await;

@@ -183,12 +183,16 @@ impl Driver {
                     put_varint(&mut body, token);
                     link.session.control(Some(*number), Kind::Ping, &body);
                 }
-                Some(Action::Suspect) => tracing::debug!(peer = %link.session.name(), "silent, suspected"),
+                Some(Action::Suspect) => {
+                    self.context.counters.suspected.add(1);
+                    tracing::debug!(peer = %link.session.name(), "silent, suspected");
+                }
                 Some(Action::Dead) => dead.push((link.id, *number)),
                 None => {}
             }
         }
         for (id, number) in dead {
+            self.context.counters.ended_timeout.add(1);
             self.closed(now, id, number, DownReason::Timeout);
         }
         self.mesh.handle_timeout(now);
@@ -207,7 +211,6 @@ impl Driver {
                 Event::Forgotten(id) => {
                     lock(&self.context.pairs).remove(&id);
                     if let Some(session) = self.context.registry.retire(id) {
-                        session.set_gone();
                         self.tell(&session, Inbound::Forgotten);
                     }
                 }
@@ -232,9 +235,12 @@ impl Driver {
             Some(number) => self.mesh.handle_adopted(now, &offer, number),
         };
         let Decision::Adopt { number, replaces } = decision else {
+            self.context.counters.redundant.add(1);
             tokio::spawn(refuse(stream, seal, Farewell::Redundant));
             return;
         };
+        self.context.counters.made.add(1);
+        self.context.counters.replaced.add(u64::from(replaces.is_some()));
         lock(&self.context.pairs).insert(id, (number, true));
         let reachable = reachable(addr, &hello.listen);
         self.addrs.insert(id, reachable.first().copied().unwrap_or(addr));
@@ -272,7 +278,7 @@ impl Driver {
             deliver: Arc::clone(&self.deliver),
         };
         tokio::spawn(write_link(Arc::clone(&session), offer.link, stream, wake, stop.clone()));
-        let inputs = self.context.inputs.clone();
+        let context = Arc::clone(&self.context);
         tokio::spawn(async move {
             let number = reader.number;
             let end = tokio::select! {
@@ -280,7 +286,8 @@ impl Driver {
                 () = stop.cancelled() => return,
             };
             tracing::debug!(%id, "link ended: {end}");
-            let _ = inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
+            context.counters.ended(&end);
+            let _ = context.inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
         });
         self.links.insert(offer.link, Link { id, live, session });
     }
@@ -300,12 +307,14 @@ impl Driver {
         };
         let via = self.mesh.via(id).unwrap_or(talkie_discovery::Via::Multicast);
         let peer = Peer { id, name: session.name(), addr: *addr, via, rtt: None, since: Instant::now() };
+        self.context.counters.told_up.add(1);
         self.directory.up(peer);
     }
 
     fn told_down(&mut self, id: NodeId, reason: DownReason) {
         self.addrs.remove(&id);
         if let Some(peer) = self.directory.down(id, reason) {
+            self.context.counters.told_down(reason);
             tracing::info!("lost {}: {reason}", peer.name);
         }
         if let Some(session) = self.context.registry.find(id) {

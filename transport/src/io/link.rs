@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, Via};
+use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, StatsReader, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
@@ -25,6 +25,7 @@ use crate::proto::mesh::{DialNumber, LinkNumber, Offer};
 use crate::proto::open::Open;
 use crate::proto::record::{ControlFrames, Farewell, Kind, Lane, RecordError, put_control, take_varint};
 use crate::proto::seal::Seal;
+use crate::stats::Counters;
 
 /// From the connection to the end of the hellos: who takes longer is given up, and costs a socket no longer.
 pub(crate) const SETUP_WITHIN: Duration = Duration::from_secs(2);
@@ -45,7 +46,11 @@ impl Setups {
     }
 
     pub(crate) fn any(&self) -> bool {
-        self.count.load(Ordering::Acquire) > 0
+        self.count() > 0
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
     }
 
     /// One came to its end. A single waiter never misses it.
@@ -80,6 +85,8 @@ pub(crate) struct Context {
     pub(crate) inputs: mpsc::Sender<Input>,
     /// The last handle was dropped.
     pub(crate) closing: CancellationToken,
+    pub(crate) counters: Counters,
+    pub(crate) heartbeats: StatsReader,
     /// What the mesh knows of each pair, for the hello: newest link's number and whether it lives.
     pub(crate) pairs: Mutex<HashMap<NodeId, (u64, bool)>>,
 }

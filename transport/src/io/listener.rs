@@ -91,12 +91,16 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
         match listener.accept().await {
             Ok((stream, addr)) => {
                 complained = false;
+                context.counters.accepted.add(1);
                 // Full: closed at once, which costs the least.
                 if let Some(stranger) = Stranger::enter(&strangers, addr.ip().to_canonical()) {
                     tokio::spawn(welcome(Arc::clone(&context), stream, addr, stranger));
+                } else {
+                    context.counters.turned_away.add(1);
                 }
             }
             Err(e) => {
+                context.counters.accept_errors.add(1);
                 if !std::mem::replace(&mut complained, true) {
                     tracing::warn!("cannot accept connections: {e}");
                 }
@@ -108,9 +112,10 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
 
 async fn welcome(context: Arc<Context>, stream: TcpStream, addr: SocketAddr, stranger: Stranger) {
     let _setup = context.setups.enter();
-    match respond(&context, stream).await {
+    match respond(&context, stream).await.inspect_err(|why| context.counters.refused(why)) {
         Ok(established) => {
             drop(stranger);
+            context.counters.handshakes.add(1);
             let _ = context.inputs.send(Input::Established(Box::new(established))).await;
         }
         Err(SetupError::Redundant(_) | SetupError::Handshake(HandshakeError::Myself)) => {}

@@ -120,7 +120,10 @@ impl LinkIn {
             self.wire.reserve(room);
             match self.stream.try_read_buf(&mut self.wire) {
                 Ok(0) => return End::Eof,
-                Ok(n) => room = if n >= room { READ_LARGE } else { room },
+                Ok(n) => {
+                    self.session.received.wire_bytes.add(n as u64);
+                    room = if n >= room { READ_LARGE } else { room };
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     // Nothing waits: give a large buffer back.
                     if self.wire.is_empty() && room > READ_SMALL {
@@ -215,6 +218,8 @@ fn deliver_data(
             Admit::Hole => return Err(RecordError::OutOfOrder),
             Admit::Deliver => match parse_data(&frame)? {
                 DataFrame::Message { interests, body } => {
+                    session.received.messages.add(1);
+                    session.received.bytes.add(body.len() as u64);
                     deliver.deliver(from, Inbound::Message { interests: &interests, body });
                 }
                 DataFrame::Gap { missed, exact } => {

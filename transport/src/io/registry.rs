@@ -7,6 +7,7 @@ use talkie_discovery::{NodeId, NodeName};
 
 use super::session::{Session, lock};
 use crate::proto::inbox::Inbox;
+use crate::stats::{PeerStats, Traffic};
 
 /// Forgotten sessions of which enough is remembered to tell a late return from a first meeting.
 const MAX_RETIRED: usize = 1_024;
@@ -15,6 +16,8 @@ const MAX_RETIRED: usize = 1_024;
 struct Sessions {
     live: HashMap<NodeId, Arc<Session>>,
     retired: VecDeque<(NodeId, u64)>,
+    /// What went to and fro with those that are gone.
+    gone: Traffic,
 }
 
 /// Shared by the driver, which adds and removes, and by the tasks that set links up, which look.
@@ -45,7 +48,7 @@ impl Registry {
     /// The session with `id`; a new one counts its records under `generation`.
     pub(crate) fn find_or_add(&self, id: NodeId, name: &NodeName, generation: u64) -> Arc<Session> {
         let mut sessions = lock(&self.sessions);
-        let Sessions { live, retired } = &mut *sessions;
+        let Sessions { live, retired, .. } = &mut *sessions;
         Arc::clone(live.entry(id).or_insert_with(|| {
             let known = retired.iter().position(|(of, _)| *of == id).and_then(|at| retired.remove(at));
             let inbox = known.map_or_else(Inbox::default, |(_, generation)| Inbox::remembered(generation));
@@ -53,10 +56,23 @@ impl Registry {
         }))
     }
 
+    /// Every session in the order of ids, and the sum of all that ever were.
+    pub(crate) fn stats(&self) -> (Vec<PeerStats>, Traffic) {
+        let sessions = lock(&self.sessions);
+        let mut peers: Vec<_> = sessions.live.values().map(|session| session.stats()).collect();
+        let mut all = sessions.gone;
+        drop(sessions);
+        peers.iter().for_each(|peer| all += peer.traffic);
+        peers.sort_unstable_by_key(|peer| peer.id);
+        (peers, all)
+    }
+
     /// Drops the session of a node that is owed nothing any more.
     pub(crate) fn retire(&self, id: NodeId) -> Option<Arc<Session>> {
         let mut sessions = lock(&self.sessions);
         let session = sessions.live.remove(&id)?;
+        session.set_gone();
+        sessions.gone += session.stats().traffic;
         if let Some(generation) = lock(&session.inbox).generation() {
             sessions.retired.push_back((id, generation));
             if sessions.retired.len() > MAX_RETIRED {

@@ -18,6 +18,7 @@ use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};
 use crate::proto::record::{FRAME_OVERHEAD, Kind, MAX_INTERESTS, put_varint};
+use crate::stats::{PeerStats, Received, Traffic};
 
 /// How long a full peer may hold publishers up, once per stall.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
@@ -50,6 +51,8 @@ pub(crate) struct Out {
     /// The largest message that the peer takes, bytes.
     peer_max: usize,
     gone: bool,
+    /// What was pushed and what became of it; what the outbox and the link in use count is not in it.
+    tally: Traffic,
 }
 
 /// What is new on a link that is taken up.
@@ -76,6 +79,8 @@ pub(crate) struct Session {
     current: AtomicU64,
     rtt_us: AtomicU64,
     out: Mutex<Out>,
+    /// What came in; counted by the reader of the link in use.
+    pub(crate) received: Received,
     /// Held while an arrival is delivered, so that arrivals of one peer come one at a time.
     pub(crate) inbox: Mutex<Inbox>,
     /// Something was acknowledged, or the peer went away.
@@ -105,7 +110,9 @@ impl Session {
                 in_doubt: None,
                 peer_max: usize::MAX,
                 gone: false,
+                tally: Traffic::default(),
             }),
+            received: Received::default(),
             inbox: Mutex::new(inbox),
             progress: Notify::new(),
         }
@@ -161,6 +168,7 @@ impl Session {
             out.outbox.refuse(interests);
         }
         let queued = fits && out.outbox.push(interests, body);
+        out.tally.pushed(queued, fits, self.is_up(), body.len());
         if let Some(messages) = &mut out.in_doubt {
             *messages += 1;
         }
@@ -260,6 +268,7 @@ impl Session {
         *lock(&self.name) = name;
         let mut out = lock(&self.out);
         if let Some(old) = out.link.take() {
+            out.tally.wire_sent_bytes += old.sent;
             old.stop.cancel();
         }
         let generation = out.generation;
@@ -296,6 +305,7 @@ impl Session {
     pub(crate) fn unlink(&self, number: LinkNumber) {
         let mut out = lock(&self.out);
         if let Some(link) = out.link.take_if(|link| link.number == number) {
+            out.tally.wire_sent_bytes += link.sent;
             link.stop.cancel();
             self.current.store(0, Ordering::Release);
         }
@@ -322,9 +332,30 @@ impl Session {
     pub(crate) fn set_gone(&self) {
         let mut out = lock(&self.out);
         out.gone = true;
+        let (traffic, unconfirmed) = (out.traffic(), out.outbox.unacknowledged());
         out.outbox = Outbox::new(0);
+        out.tally = Traffic { wire_sent_bytes: out.tally.wire_sent_bytes, ..traffic };
+        out.tally.lost_forgotten += unconfirmed;
         drop(out);
         self.progress.notify_waiters();
+    }
+
+    /// See [`crate::Stats::peers`].
+    pub(crate) fn stats(&self) -> PeerStats {
+        let (id, name, up, rtt) = (self.id, self.name(), self.is_up(), self.rtt());
+        let out = lock(&self.out);
+        let mut traffic = out.traffic();
+        traffic.with(&self.received);
+        PeerStats {
+            id,
+            name,
+            up,
+            linked: out.link.is_some(),
+            rtt_us: rtt.map(|rtt| rtt.as_micros() as u64),
+            queued_bytes: out.outbox.used() as u64,
+            unacknowledged: out.outbox.unacknowledged(),
+            traffic,
+        }
     }
 
     /// See [`crate::PeerSender::take_in_doubt`].
@@ -357,6 +388,18 @@ impl Session {
             }
             progress.await;
         }
+    }
+}
+
+impl Out {
+    /// The tally, with what the outbox and the link in use count.
+    fn traffic(&self) -> Traffic {
+        let (dropped, uncertain) = self.outbox.lost();
+        let mut traffic = self.tally;
+        traffic.wire_sent_bytes += self.link.as_ref().map_or(0, |link| link.sent);
+        traffic.lost_absent += dropped;
+        traffic.lost_uncertain += uncertain;
+        traffic
     }
 }
 

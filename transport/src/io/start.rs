@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::error::StartError;
 use crate::peer::Deliver;
 use crate::proto::handshake::Identity;
+use crate::stats::Counters;
 
 /// Inputs that may wait for the driver; tasks that bring more wait themselves.
 const INPUTS: usize = 1_024;
@@ -50,6 +51,8 @@ pub(crate) fn start(
         reach: discovery.reach(),
         inputs,
         closing: CancellationToken::new(),
+        counters: Counters::default(),
+        heartbeats: discovery.stats_reader(),
         pairs: Mutex::new(HashMap::new()),
     });
     let directory = Arc::new(Directory::default());

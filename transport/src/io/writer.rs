@@ -41,6 +41,8 @@ pub(crate) struct LinkOut {
     content: Vec<u8>,
     wire: Vec<u8>,
     written: usize,
+    /// Bytes written on this link.
+    pub(crate) sent: u64,
     /// Data may flow: the start was sent.
     pub(crate) started: bool,
     /// When the link last did something; the publisher's own task writes only after a pause.
@@ -59,6 +61,7 @@ impl LinkOut {
             content: Vec::new(),
             wire: Vec::new(),
             written: 0,
+            sent: 0,
             started: false,
             touched: Instant::now(),
         }
@@ -111,6 +114,7 @@ impl LinkOut {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {
                 self.written += n;
+                self.sent += n as u64;
                 if self.written == self.wire.len() {
                     self.written = 0;
                     self.wire.clear();

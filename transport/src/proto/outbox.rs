@@ -97,12 +97,24 @@ pub struct Outbox {
     high: u64,
     /// Losses that are not yet a record. While it is there, everything new is lost too.
     open: Option<Gap>,
+    /// Messages that were queued and became a gap: counted, uncounted.
+    lost: (u64, u64),
 }
 
 impl Outbox {
     /// An empty outbox with room for `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, used: 0, first: 1, queue: VecDeque::new(), cursor: 0, cut: None, high: 1, open: None }
+        Self {
+            limit,
+            used: 0,
+            first: 1,
+            queue: VecDeque::new(),
+            cursor: 0,
+            cut: None,
+            high: 1,
+            open: None,
+            lost: (0, 0),
+        }
     }
 
     /// Whether a message of `body` bytes would be queued, and not counted as lost.
@@ -133,6 +145,12 @@ impl Outbox {
     /// Records that are not acknowledged, gaps included.
     pub fn unacknowledged(&self) -> u64 {
         self.queue.len() as u64 + u64::from(self.open.is_some())
+    }
+
+    /// Messages that were queued and lost since: told with their number when the room shrank, or told without, since the
+    /// peer may have had them.
+    pub const fn lost(&self) -> (u64, u64) {
+        self.lost
     }
 
     /// Bytes in use, charges included.
@@ -219,7 +237,10 @@ impl Outbox {
         for record in self.queue.drain(..left) {
             self.used = self.used.saturating_sub(record.charge());
             match record {
-                Record::Message { interests, .. } => counts.extend(interests.iter().map(|it| (*it, 0))),
+                Record::Message { interests, .. } => {
+                    self.lost.1 += 1;
+                    counts.extend(interests.iter().map(|it| (*it, 0)));
+                }
                 Record::Gap { missed, .. } => counts.extend(missed.iter().map(|(it, _)| (*it, 0))),
             }
         }
@@ -242,7 +263,10 @@ impl Outbox {
             let Some(record) = self.queue.pop_back() else { break };
             self.used = self.used.saturating_sub(record.charge());
             let missed = match record {
-                Record::Message { interests, .. } => interests.iter().map(|it| (*it, 1)).collect(),
+                Record::Message { interests, .. } => {
+                    self.lost.0 += 1;
+                    interests.iter().map(|it| (*it, 1)).collect()
+                }
                 Record::Gap { missed, exact: true } => missed,
                 // It must stay told as inexact, and it is small.
                 gap @ Record::Gap { .. } => {
