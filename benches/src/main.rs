@@ -1,6 +1,6 @@
 //! Prints the figures that Talkie is held to, measured on this machine over real processes on loopback.
 //!
-//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout] [ROUNDS]`
+//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout|large] [ROUNDS]`
 //!
 //! All traffic stays on the loopback interface. Absolute figures drift with the machine and the hour: compare the
 //! ratios of one run.
@@ -12,6 +12,7 @@ mod command;
 mod detect;
 mod fanout;
 mod idle;
+mod large;
 mod role;
 mod start;
 mod stats;
@@ -30,6 +31,7 @@ fn main() {
         Some("detect") => detect::run(rounds(20)),
         Some("idle") => idle::run(),
         Some("fanout") => fanout::run(rounds(5)),
+        Some("large") => large::run(rounds(5)),
         // What the processes that the others start do.
         Some("role") => role::run(&words[1..]),
         None => {
@@ -37,9 +39,10 @@ fn main() {
             detect::run(20);
             idle::run();
             fanout::run(5);
+            large::run(5);
         }
         Some(other) => {
-            eprintln!("there is no measurement `{other}`: start, detect, idle, fanout");
+            eprintln!("there is no measurement `{other}`: start, detect, idle, fanout, large");
             std::process::exit(2);
         }
     }

@@ -1,15 +1,20 @@
 //! What the processes that a measurement starts do. They speak to it by JSON lines.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::json;
-use talkie_pubsub::{Bus, Config, Delivery};
+use talkie_pubsub::{Bus, Config, Delivery, QueueLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::stats::now_ns;
 
 const PAYLOAD: usize = 64;
+/// Bytes of a large message.
+const LARGE: usize = 16 << 20;
 /// Messages at first that are not counted: caches, connections, the scheduler.
 const WARM_UP: u64 = 200;
 
@@ -21,6 +26,8 @@ pub(crate) fn run(words: &[&str]) {
             "meet" => meet().await,
             "talkie-sub" => talkie_sub().await,
             "talkie-pub" => talkie_pub(number(1) as usize, number(2), number(3)).await,
+            "large-sub" => large_sub().await,
+            "large-pub" => large_pub(number(1), number(2)).await,
             "tcp-sub" => tcp_sub(words[1]).await,
             "tcp-pub" => tcp_pub(number(1) as usize, number(2), number(3)).await,
             other => panic!("there is no role {other}"),
@@ -107,6 +114,67 @@ async fn talkie_sub() {
     }
     tell(&latencies);
     std::future::pending::<()>().await;
+}
+
+/// Small messages alone, and then beside large ones, which go as fast as they may.
+async fn large_pub(rate: u64, count: u64) {
+    let bus = large_bus().await;
+    for topic in ["small", "large"] {
+        bus.subscribed_on(topic, 1).await.expect("it stays open");
+    }
+    let small = async |payload| {
+        bus.publish("small", payload).await.expect("it fits");
+    };
+    at_pace(rate, count, small).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let (large, ended) = (bus.clone(), Arc::clone(&done));
+    let large = tokio::spawn(async move {
+        let payload = Bytes::from(vec![7; LARGE]);
+        while !ended.load(Ordering::Relaxed) {
+            large.publish("large", payload.clone()).await.expect("it fits");
+        }
+        large.publish("large", "").await.expect("it fits");
+    });
+    at_pace(rate, count, small).await;
+    done.store(true, Ordering::Relaxed);
+    large.await.expect("it ends");
+    std::future::pending::<()>().await;
+}
+
+async fn large_sub() {
+    let bus = large_bus().await;
+    let mut small = bus.subscribe("small").expect("a topic");
+    let mut limits = QueueLimits::default();
+    limits.bytes = 8 * LARGE;
+    let mut large = bus.subscribe_with("large", limits).expect("a topic");
+    let large = tokio::spawn(async move {
+        let (mut count, mut began) = (0u64, 0);
+        loop {
+            let delivery = large.next().await.expect("it stays open");
+            let Delivery::Message(message) = delivery else { panic!("a loss: {delivery:?}") };
+            match message.payload.len() {
+                LARGE if began == 0 => began = now_ns(),
+                LARGE => count += 1,
+                _ => break json!({"event": "large", "count": count, "bytes": count * LARGE as u64, "ns": now_ns() - began}),
+            }
+        }
+    });
+    for _ in 0..2 {
+        let mut latencies = Vec::new();
+        while let Some(delivery) = small.next().await {
+            let Delivery::Message(message) = delivery else { panic!("a loss: {delivery:?}") };
+            if !note(&message.payload, &mut latencies) {
+                break;
+            }
+        }
+        tell(&latencies);
+    }
+    println!("{}", large.await.expect("it ends"));
+    std::future::pending::<()>().await;
+}
+
+async fn large_bus() -> Bus {
+    Config::from_env().expect("the measurement sets it").max_message(LARGE).join().await.expect("it joins")
 }
 
 async fn tcp_pub(subscribers: usize, rate: u64, count: u64) {
