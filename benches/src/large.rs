@@ -20,7 +20,12 @@ pub(crate) fn run(rounds: usize) {
         let [a, b] = [&without, &with].map(|all| [0.5, 0.99].map(|q| quantile(all, q)));
         println!(
             "round {round} µs: alone p50 {:>6.1}  p99 {:>7.1}   beside a large one p50 {:>6.1}  p99 {:>7.1}  max {:>8.1}   large: {rate:>5.0} MB/s, {} messages",
-            a[0], a[1], b[0], b[1], quantile(&with, 1.0), line["count"],
+            a[0],
+            a[1],
+            b[0],
+            b[1],
+            quantile(&with, 1.0),
+            line["count"],
         );
         p50.push(b[0] / a[0]);
         p99.push(b[1] / a[1]);

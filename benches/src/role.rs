@@ -144,9 +144,7 @@ async fn large_pub(rate: u64, count: u64) {
 async fn large_sub() {
     let bus = large_bus().await;
     let mut small = bus.subscribe("small").expect("a topic");
-    let mut limits = QueueLimits::default();
-    limits.bytes = 8 * LARGE;
-    let mut large = bus.subscribe_with("large", limits).expect("a topic");
+    let mut large = bus.subscribe_with("large", limits()).expect("a topic");
     let large = tokio::spawn(async move {
         let (mut count, mut began) = (0u64, 0);
         loop {
@@ -155,7 +153,9 @@ async fn large_sub() {
             match message.payload.len() {
                 LARGE if began == 0 => began = now_ns(),
                 LARGE => count += 1,
-                _ => break json!({"event": "large", "count": count, "bytes": count * LARGE as u64, "ns": now_ns() - began}),
+                _ => {
+                    break json!({"event": "large", "count": count, "bytes": count * LARGE as u64, "ns": now_ns() - began});
+                }
             }
         }
     });
@@ -171,6 +171,13 @@ async fn large_sub() {
     }
     println!("{}", large.await.expect("it ends"));
     std::future::pending::<()>().await;
+}
+
+#[expect(clippy::field_reassign_with_default, reason = "there is no other way from outside the crate")]
+fn limits() -> QueueLimits {
+    let mut limits = QueueLimits::default();
+    limits.bytes = 8 * LARGE;
+    limits
 }
 
 async fn large_bus() -> Bus {

@@ -4,11 +4,12 @@
 //! that outlive a link, each delivered at most once and in order; what does not fit is counted and told as a gap.
 //!
 //! ```text
-//! handle   transport · peer (the border to pubsub) · directory · events · interest · stats · config · error
+//! handle   transport · peer (the border to pubsub) · directory · events · body · interest · stats · config · error
 //! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream
-//! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · liveness · record (noun)
+//! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · bulk · liveness · record (noun)
 //! ```
 
+mod body;
 mod config;
 mod directory;
 mod error;
@@ -22,11 +23,13 @@ pub mod proto;
 mod stats;
 mod transport;
 
+pub use body::Body;
 pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
 pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
 pub use events::{DownReason, Peer, PeerEvent};
 pub use interest::{Interest, Interests};
 pub use peer::{Deliver, Inbound, PeerSender, Pushed, Room};
+pub use proto::record::LARGE;
 pub use stats::{LinkStats, PeerStats, Stats, Traffic};
 pub use transport::Transport;

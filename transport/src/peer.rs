@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use crate::body::Body;
 use crate::error::InDoubt;
 use crate::interest::{Interest, Interests};
 use crate::io::session::Session;
@@ -68,7 +69,7 @@ pub enum Pushed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Room {
-    /// A message of the largest size fits.
+    /// It fits.
     Free,
     /// Full, but the peer moves: worth waiting for [`PeerSender::room_freed`], until then at the latest.
     Wait {
@@ -109,16 +110,17 @@ impl PeerSender {
         interests: &Interests,
         flow: u64,
         payload: usize,
-        body: &Bytes,
+        body: &Body,
         now: Instant,
     ) -> Pushed {
         self.0.push(interests, flow, payload, body, now)
     }
 
-    /// Whether to wait before pushing. Full queues hold publishers up for 250 ms at most, once per stall: until
-    /// half of the room is free, and only where the peer confirmed something within the last 250 ms.
-    pub fn room(&self, now: Instant) -> Room {
-        self.0.room(now)
+    /// Whether to wait before pushing a message with a payload of so many bytes. Full queues hold publishers up for
+    /// 250 ms at most, once per stall: until half of the room is free, and only where the peer confirmed something within
+    /// the last 250 ms. Large messages stall apart from the others, for which some room is kept.
+    pub fn room(&self, payload: usize, now: Instant) -> Room {
+        self.0.room(payload, now)
     }
 
     /// Resolves when [`Self::room`] may have changed. Enable it before asking for room, so that nothing is missed.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{PeerSender, Pushed, Room};
+use talkie_transport::{Body, LARGE, PeerSender, Pushed, Room};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
@@ -45,7 +45,7 @@ impl<P: Outlet> BusState<P> {
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
         for (peer, _) in &matches.remote {
-            if let Room::Wait { until } = peer.room(now)
+            if let Room::Wait { until } = peer.room(publication.payload.len(), now)
                 && until > now
             {
                 wait.get_or_insert_with(|| (peer.clone(), until));
@@ -80,7 +80,7 @@ fn hand_out<P: Outlet>(
     let seq = *sequence;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !matches.remote.is_empty() {
-        let body = envelope::encode(seq, topic, payload);
+        let body = body(seq, topic, payload);
         let flow = flow(bus, topic);
         for (peer, interests) in &matches.remote {
             receipt.nodes += usize::from(peer.is_up());
@@ -94,6 +94,15 @@ fn hand_out<P: Outlet>(
         receipt.local = matches.local.iter().map(|local| deliver(local, None, &message)).sum();
     }
     receipt
+}
+
+/// What peers get. A large payload is shared and not copied: that would hold up whoever publishes on the same bus.
+fn body(seq: u64, topic: &Topic, payload: &Bytes) -> Body {
+    if payload.len() > LARGE {
+        Body::new(envelope::encode(seq, topic, &[]), payload.clone())
+    } else {
+        envelope::encode(seq, topic, payload).into()
+    }
 }
 
 /// Names the order that must hold: that of one topic of one bus. Two that share a name by chance only wait more.
@@ -118,7 +127,7 @@ pub(crate) async fn publish(
         let mut freed = std::pin::pin!(peer.room_freed());
         // Listening before looking, so that no room is missed.
         freed.as_mut().enable();
-        if matches!(peer.room(Instant::now()), Room::Wait { .. }) {
+        if matches!(peer.room(publication.payload.len(), Instant::now()), Room::Wait { .. }) {
             // Too late or freed: either way it is looked at again.
             let _ = timeout_at(until.into(), freed).await;
         }

@@ -4,9 +4,8 @@
 use std::hash::Hash;
 use std::time::Instant;
 
-use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Interests, PeerSender, Pushed, Room};
+use talkie_transport::{Body, Interests, PeerSender, Pushed, Room};
 
 /// A way to one peer; a cheap handle, equal by the peer's id. Nothing here waits.
 pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
@@ -16,11 +15,11 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     fn name(&self) -> NodeName;
     /// Whether the peer counts as being there.
     fn is_up(&self) -> bool;
-    /// Whether waiting before [`Self::push`] is of use.
-    fn room(&self, now: Instant) -> Room;
+    /// Whether waiting before [`Self::push`] of a payload of so many bytes is of use.
+    fn room(&self, payload: usize, now: Instant) -> Room;
     /// Sends a message, or keeps it, or counts it as a gap. Messages of one `flow` keep their order.
     /// `payload` is how long the message is without its envelope, bytes.
-    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Bytes, now: Instant) -> Pushed;
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, now: Instant) -> Pushed;
     /// How many messages were unconfirmed when it was lost; told once.
     fn take_in_doubt(&self) -> u64;
     /// Sends a control frame on the link of the moment, if there is one.
@@ -40,11 +39,11 @@ impl Outlet for PeerSender {
         Self::is_up(self)
     }
 
-    fn room(&self, now: Instant) -> Room {
-        Self::room(self, now)
+    fn room(&self, payload: usize, now: Instant) -> Room {
+        Self::room(self, payload, now)
     }
 
-    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Bytes, now: Instant) -> Pushed {
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, now: Instant) -> Pushed {
         Self::push(self, interests, flow, payload, body, now)
     }
 

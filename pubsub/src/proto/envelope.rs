@@ -44,7 +44,8 @@ struct Head<'a> {
     topic: &'a str,
 }
 
-/// The body for one publish; the payload is copied here, once for all peers.
+/// The body for one publish; the payload is copied here, once for all peers. Without payload it is what one that is too
+/// long to be copied follows.
 pub fn encode(seq: u64, topic: &Topic, payload: &[u8]) -> Bytes {
     let mut body = BytesMut::with_capacity(MAX_OVERHEAD + payload.len());
     body.put_u8(PUBLISH);

@@ -13,7 +13,7 @@ use super::dialer::{self, Shown};
 use super::input::{Established, Input};
 use super::link::{Context, refuse};
 use super::pump::write_link;
-use super::reader::LinkIn;
+use super::reader::{Lanes, LinkIn};
 use super::session::{Session, TakeUp, lock};
 use super::writer::LinkOut;
 use crate::directory::Directory;
@@ -21,8 +21,7 @@ use crate::events::{DownReason, Peer};
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::liveness::{Action, Liveness};
 use crate::proto::mesh::{Decision, Dial, Event, LinkNumber, Mesh, OWED_FOR, Outcome, Target};
-use crate::proto::open::Reassembly;
-use crate::proto::record::{FRAME_OVERHEAD, Farewell, Kind, put_varint};
+use crate::proto::record::{Farewell, Kind, put_varint};
 
 /// Timeouts of all links are looked at together, this often at most: an idle node wakes rarely.
 const TICK: Duration = Duration::from_millis(50);
@@ -273,7 +272,7 @@ impl Driver {
             open,
             wire,
             early,
-            data: Reassembly::new(self.context.max_message + FRAME_OVERHEAD),
+            lanes: Lanes::new(self.context.max_message, Arc::clone(&self.context.budget)),
             live: Arc::clone(&live),
             deliver: Arc::clone(&self.deliver),
         };

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Budget;
 use super::input::{Established, Hello, Input};
 use super::registry::Registry;
 use super::session::lock;
@@ -77,6 +78,8 @@ pub(crate) struct Context {
     pub(crate) name: NodeName,
     pub(crate) max_message: usize,
     pub(crate) registry: Registry,
+    /// Room for large messages on their way in.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) links: AtomicU64,
     pub(crate) setups: Setups,
     /// The bound address; a wildcard is expanded over `reach`.

@@ -1,5 +1,7 @@
 //! Shells: sockets, tasks and the clock. They decide nothing that a test would want to check.
 
+pub(crate) mod budget;
+pub(crate) mod bulk;
 pub(crate) mod dialer;
 pub(crate) mod driver;
 pub(crate) mod input;

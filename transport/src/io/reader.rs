@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
+use super::budget::Budget;
+use super::bulk::BulkIn;
 use super::session::{Session, lock};
 use crate::events::DownReason;
 use crate::peer::{Deliver, Inbound, PeerSender};
@@ -15,7 +17,8 @@ use crate::proto::liveness::Liveness;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::open::{Open, Reassembly};
 use crate::proto::record::{
-    ControlFrames, DataFrame, Farewell, Kind, Lane, RecordError, parse_data, put_varint, take_varint,
+    ControlFrames, DataFrame, FRAME_OVERHEAD, Farewell, Kind, Lane, MAX_FRAME, RecordError, parse_data,
+    put_varint, take_varint,
 };
 
 /// An acknowledgement waits this long for more to acknowledge: 50 a second at most while little flows.
@@ -28,6 +31,19 @@ const READ_SMALL: usize = 4 * 1024;
 /// Room for one read while reads come back full: four records.
 const READ_LARGE: usize = 256 * 1024;
 
+/// What of messages has come and is not whole yet.
+pub(crate) struct Lanes {
+    data: Reassembly,
+    bulk: BulkIn,
+}
+
+impl Lanes {
+    /// For messages of up to `max_message` bytes.
+    pub(crate) fn new(max_message: usize, budget: Arc<Budget>) -> Self {
+        Self { data: Reassembly::new(MAX_FRAME), bulk: BulkIn::new(max_message + FRAME_OVERHEAD, budget) }
+    }
+}
+
 /// The receiving half of one link.
 pub(crate) struct LinkIn {
     pub(crate) session: Arc<Session>,
@@ -38,7 +54,7 @@ pub(crate) struct LinkIn {
     pub(crate) wire: BytesMut,
     /// Control frames that came with the arbiter's word.
     pub(crate) early: Vec<u8>,
-    pub(crate) data: Reassembly,
+    pub(crate) lanes: Lanes,
     pub(crate) live: Arc<Mutex<Liveness>>,
     pub(crate) deliver: Arc<dyn Deliver>,
 }
@@ -107,15 +123,17 @@ impl LinkIn {
                 Err(e) => return End::Protocol(e),
             }
             self.acknowledge(&mut acks);
-            let readable = match acks.due {
-                Some(at) => match tokio::time::timeout_at(at.into(), self.stream.readable()).await {
-                    Ok(readable) => readable,
-                    Err(_) => continue,
+            tokio::select! {
+                biased;
+                changed = self.lanes.bulk.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(e) => return End::Protocol(e.into()),
                 },
-                None => self.stream.readable().await,
-            };
-            if let Err(e) = readable {
-                return End::Io(e);
+                readable = self.stream.readable() => match readable {
+                    Ok(()) => {}
+                    Err(e) => return End::Io(e),
+                },
+                () = due(acks.due) => continue,
             }
             self.wire.reserve(room);
             match self.stream.try_read_buf(&mut self.wire) {
@@ -151,12 +169,12 @@ impl LinkIn {
             }
             match lane {
                 Lane::Data => {
-                    self.data.push(content);
+                    self.lanes.data.push(content);
                     acks.bytes += content.len();
                     if !deliver_data(
                         &self.session,
                         self.number,
-                        &mut self.data,
+                        &mut self.lanes,
                         &*self.deliver,
                         from,
                         next,
@@ -165,6 +183,7 @@ impl LinkIn {
                         return Ok(Some(End::Replaced));
                     }
                 }
+                Lane::Bulk => self.lanes.bulk.push(content)?,
                 Lane::Control => {
                     let control =
                         Control { session: &self.session, number: self.number, live: &self.live, from };
@@ -178,7 +197,12 @@ impl LinkIn {
     }
 
     /// Sends an acknowledgement when one is due, or plans it.
-    fn acknowledge(&self, acks: &mut Acks) {
+    fn acknowledge(&mut self, acks: &mut Acks) {
+        if let Some(taken) = self.lanes.bulk.poll_taken() {
+            let mut body = Vec::new();
+            put_varint(&mut body, taken);
+            self.session.control(Some(self.number), Kind::Taken, &body);
+        }
         let Some((_, number)) = self.session.received() else { return };
         let wanted = acks.wanted.is_some_and(|wanted| wanted <= number);
         let full = acks.records >= ACK_RECORDS || acks.bytes >= ACK_BYTES;
@@ -194,11 +218,18 @@ impl LinkIn {
     }
 }
 
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Delivers every whole frame. `false`: a newer link is in use, and will bring the same again.
 fn deliver_data(
     session: &Session,
     number: LinkNumber,
-    data: &mut Reassembly,
+    lanes: &mut Lanes,
     deliver: &dyn Deliver,
     from: &PeerSender,
     next: &mut Option<u64>,
@@ -208,25 +239,29 @@ fn deliver_data(
     if session.current() != number {
         return Ok(false);
     }
-    while let Some(frame) = data.next_frame()? {
+    while let Some(frame) = lanes.data.next_frame()? {
         let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
         let admit = inbox.admit(*at);
         *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
         acks.records += 1;
+        let frame = parse_data(&frame)?;
+        // Also one that was had before came in pieces, which make way for the next.
+        let large = matches!(frame, DataFrame::Large { .. }).then(|| lanes.bulk.take()).transpose()?;
         match admit {
-            Admit::Duplicate => {}
+            Admit::Duplicate => continue,
             Admit::Hole => return Err(RecordError::OutOfOrder),
-            Admit::Deliver => match parse_data(&frame)? {
-                DataFrame::Message { interests, body } => {
-                    session.received.messages.add(1);
-                    session.received.bytes.add(body.len() as u64);
-                    deliver.deliver(from, Inbound::Message { interests: &interests, body });
-                }
-                DataFrame::Gap { missed, exact } => {
-                    deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
-                }
-                DataFrame::Unknown => {}
-            },
+            Admit::Deliver => {}
+        }
+        match (frame, large) {
+            (DataFrame::Message { interests, body }, _) | (DataFrame::Large { interests }, Some(body)) => {
+                session.received.messages.add(1);
+                session.received.bytes.add(body.len() as u64);
+                deliver.deliver(from, Inbound::Message { interests: &interests, body });
+            }
+            (DataFrame::Gap { missed, exact }, _) => {
+                deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
+            }
+            (DataFrame::Large { .. } | DataFrame::Unknown, _) => {}
         }
     }
     Ok(true)
@@ -271,6 +306,7 @@ impl Control<'_> {
                 let wanted = take_varint(&mut body)?;
                 acks.wanted = Some(acks.wanted.map_or(wanted, |old| old.max(wanted)));
             }
+            Kind::Taken => self.session.taken(self.number, take_varint(&mut body)?),
             Kind::Ping => {
                 self.session.control(Some(self.number), Kind::Pong, body);
             }

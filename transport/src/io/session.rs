@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 use tokio::sync::Notify;
 
 use super::writer::{LinkOut, Step};
+use crate::body::Body;
 use crate::error::InDoubt;
 use crate::interest::Interests;
 use crate::peer::{Pushed, Room};
 use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};
-use crate::proto::record::{FRAME_OVERHEAD, Kind, MAX_INTERESTS, put_varint};
+use crate::proto::record::{FRAME_OVERHEAD, Kind, LARGE, MAX_INTERESTS, put_varint};
 use crate::stats::{PeerStats, Received, Traffic};
 
 /// How long a full peer may hold publishers up, once per stall.
@@ -44,7 +44,8 @@ pub(crate) struct Out {
     pub(crate) generation: u64,
     pub(crate) outbox: Outbox,
     pub(crate) link: Option<LinkOut>,
-    stall: Stall,
+    /// Of large messages, and of all others.
+    stalls: [Stall; 2],
     acked: Instant,
     /// What was unconfirmed when the peer was told down and was pushed since, until somebody was told; none while it is up.
     in_doubt: Option<u64>,
@@ -105,7 +106,7 @@ impl Session {
                 generation,
                 outbox: Outbox::new(limit_for(max_message)),
                 link: None,
-                stall: Stall::None,
+                stalls: [Stall::None; 2],
                 acked: Instant::now(),
                 in_doubt: None,
                 peer_max: usize::MAX,
@@ -147,9 +148,9 @@ impl Session {
     pub(crate) fn push(
         &self,
         interests: &Interests,
-        _flow: u64,
+        flow: u64,
         payload: usize,
-        body: &Bytes,
+        body: &Body,
         now: Instant,
     ) -> Pushed {
         let mut out = lock(&self.out);
@@ -165,9 +166,9 @@ impl Session {
             && 2 + 20 * interests.len().min(MAX_INTERESTS) + body.len()
                 <= out.peer_max.saturating_add(FRAME_OVERHEAD);
         if !fits {
-            out.outbox.refuse(interests);
+            out.outbox.refuse(interests, flow);
         }
-        let queued = fits && out.outbox.push(interests, body);
+        let queued = fits && out.outbox.push(interests, flow, body);
         out.tally.pushed(queued, fits, self.is_up(), body.len());
         if let Some(messages) = &mut out.in_doubt {
             *messages += 1;
@@ -187,27 +188,30 @@ impl Session {
     }
 
     /// See [`crate::PeerSender::room`].
-    pub(crate) fn room(&self, now: Instant) -> Room {
+    pub(crate) fn room(&self, payload: usize, now: Instant) -> Room {
         let mut out = lock(&self.out);
-        if out.link.is_none() || out.outbox.is_overflowing() {
+        let Out { link, outbox, stalls, acked, .. } = &mut *out;
+        if link.is_none() || outbox.is_overflowing() {
             return Room::Stalled;
         }
-        if out.outbox.is_half_free() {
-            out.stall = Stall::None;
+        if outbox.is_half_free() {
+            *stalls = [Stall::None; 2];
             return Room::Free;
         }
-        match out.stall {
-            Stall::None if out.outbox.has_room(self.max_message) => Room::Free,
+        let [large, other] = stalls;
+        let stall = if payload > LARGE { large } else { other };
+        match *stall {
+            Stall::None if outbox.has_room(payload + FRAME_OVERHEAD) => Room::Free,
             // Only a peer that moves is worth waiting for.
-            Stall::None if now.saturating_duration_since(out.acked) >= PATIENCE => Room::Stalled,
+            Stall::None if now.saturating_duration_since(*acked) >= PATIENCE => Room::Stalled,
             Stall::None => {
                 let until = now + PATIENCE;
-                out.stall = Stall::Until(until);
+                *stall = Stall::Until(until);
                 Room::Wait { until }
             }
             Stall::Until(until) if now < until => Room::Wait { until },
             Stall::Until(_) | Stall::Spent => {
-                out.stall = Stall::Spent;
+                *stall = Stall::Spent;
                 Room::Stalled
             }
         }
@@ -234,13 +238,14 @@ impl Session {
     pub(crate) fn step(&self, number: LinkNumber) -> io::Result<Step> {
         let mut out = lock(&self.out);
         let Out { link, outbox, .. } = &mut *out;
-        match link.as_mut().filter(|link| link.number == number) {
-            Some(link) => {
-                link.touched = Instant::now();
-                link.step(outbox)
-            }
-            None => Err(io::ErrorKind::NotConnected.into()),
+        let link = link.as_mut().filter(|link| link.number == number);
+        let link = link.ok_or(io::ErrorKind::NotConnected)?;
+        let step = link.step(outbox, true);
+        if outbox.take_freed() {
+            // Whoever flushes may go on.
+            self.progress.notify_waiters();
         }
+        step
     }
 
     /// The peer has everything up to `number`.
@@ -255,6 +260,17 @@ impl Session {
         }
         drop(out);
         self.progress.notify_waiters();
+    }
+
+    /// The peer has taken so many bytes of large messages on link `number`.
+    pub(crate) fn taken(&self, number: LinkNumber, bytes: u64) {
+        let mut out = lock(&self.out);
+        // A long message is confirmed late: the peer moves all the same.
+        out.acked = Instant::now();
+        if let Some(link) = out.link.as_mut().filter(|link| link.number == number) {
+            link.window.handle_taken(bytes);
+            link.wake.notify_one();
+        }
     }
 
     /// What the hello says of data had from the peer.
@@ -279,7 +295,7 @@ impl Session {
             None => (!forgotten).then_some(0),
         };
         let first = out.outbox.resume(received);
-        out.stall = Stall::None;
+        out.stalls = [Stall::None; 2];
         out.acked = Instant::now();
         out.in_doubt = None;
         out.peer_max = peer_max;
@@ -365,13 +381,18 @@ impl Session {
 
     /// See [`crate::PeerSender::flush`].
     pub(crate) async fn flush(&self) -> Result<(), InDoubt> {
-        let target = {
-            let out = lock(&self.out);
-            out.outbox.last()
-        };
+        let mark = lock(&self.out).outbox.mark();
+        // What waits behind a large message has no number to ask for yet.
+        self.until(|outbox| outbox.is_numbered(mark)).await?;
+        let target = lock(&self.out).outbox.last();
         let mut body = Vec::new();
         put_varint(&mut body, target);
         self.control(None, Kind::AckNow, &body);
+        self.until(|outbox| outbox.is_acknowledged(target)).await
+    }
+
+    /// Waits until this is so, or the peer is away.
+    async fn until(&self, done: impl Fn(&Outbox) -> bool) -> Result<(), InDoubt> {
         loop {
             let progress = self.progress.notified();
             tokio::pin!(progress);
@@ -382,7 +403,7 @@ impl Session {
                     let messages = out.in_doubt.take().unwrap_or(0);
                     return if messages == 0 { Ok(()) } else { Err(InDoubt { messages }) };
                 }
-                if out.outbox.is_acknowledged(target) {
+                if done(&out.outbox) {
                     return Ok(());
                 }
             }
@@ -405,7 +426,6 @@ impl Out {
 
 /// One write in the caller's own task. `false`: the writer task has to go on.
 fn write_now(link: &mut LinkOut, outbox: &mut Outbox) -> bool {
-    let wrote = matches!(link.step(outbox), Ok(Step::Wrote | Step::Drained));
-    link.touched = Instant::now();
-    wrote && link.is_idle() && !outbox.has_unsent()
+    let wrote = matches!(link.step(outbox, false), Ok(Step::Wrote | Step::Drained));
+    wrote && !link.has_work(outbox)
 }

@@ -8,6 +8,7 @@ use talkie_discovery::{Announcement, Discovery, MeshKeys};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Budget;
 use super::driver::Driver;
 use super::link::{Context, Setups};
 use super::listener;
@@ -45,6 +46,7 @@ pub(crate) fn start(
         name: config.name,
         max_message,
         registry: Registry::new(max_message),
+        budget: Arc::new(Budget::new(max_message)),
         links: AtomicU64::new(0),
         setups: Setups::default(),
         bound,

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::proto::bulk::Window;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::Outbox;
 use crate::proto::record::{self, Kind, Lane, MAX_CONTENT};
@@ -16,6 +17,9 @@ use crate::proto::seal::Seal;
 /// Control bytes that may wait on one link. The crate above keeps a window far below it; a link whose peer takes
 /// nothing at all ends by silence long before.
 const MAX_CONTROL_WAITING: usize = 4 * 1024 * 1024;
+
+/// Bytes of large messages under way on one link: two pieces, so that one is sealed while the other is opened.
+const WINDOW: usize = 64 * 1024;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +41,10 @@ pub(crate) struct LinkOut {
     pub(crate) wake: Arc<Notify>,
     stream: Arc<TcpStream>,
     seal: Seal,
+    /// What of large messages may be under way.
+    pub(crate) window: Window,
+    /// Whose turn it is where both wait: a piece of a large message, or the data lane.
+    bulk_next: bool,
     control: Vec<u8>,
     content: Vec<u8>,
     wire: Vec<u8>,
@@ -45,7 +53,7 @@ pub(crate) struct LinkOut {
     pub(crate) sent: u64,
     /// Data may flow: the start was sent.
     pub(crate) started: bool,
-    /// When the link last did something; the publisher's own task writes only after a pause.
+    /// When data last left; the publisher's own task writes only after a pause.
     pub(crate) touched: Instant,
 }
 
@@ -57,6 +65,8 @@ impl LinkOut {
             wake: Arc::new(Notify::new()),
             stream,
             seal,
+            window: Window::new(WINDOW),
+            bulk_next: false,
             control: Vec::new(),
             content: Vec::new(),
             wire: Vec::new(),
@@ -92,23 +102,52 @@ impl LinkOut {
         self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)
     }
 
-    /// One non-blocking write of what is there: control first, then data.
-    pub(crate) fn step(&mut self, outbox: &mut Outbox) -> io::Result<Step> {
+    /// Whether the writer task has something to do.
+    pub(crate) fn has_work(&self, outbox: &Outbox) -> bool {
+        !self.is_idle() || (self.started && (outbox.has_unsent() || self.has_piece(outbox)))
+    }
+
+    fn has_piece(&self, outbox: &Outbox) -> bool {
+        outbox.next_piece().is_some_and(|len| len <= self.window.room())
+    }
+
+    /// One non-blocking write of what is there: control first, then data or, where `bulk` says so, a piece of a large
+    /// message; these two take turns.
+    pub(crate) fn step(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<Step> {
         if self.wire.is_empty() {
             if !self.control.is_empty() {
                 self.seal_control()?;
             }
-            if self.started && outbox.has_unsent() {
-                self.content.clear();
-                self.content.push(Lane::Data as u8);
-                if outbox.poll_transmit(&mut self.content, MAX_CONTENT - 1) {
-                    self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)?;
-                }
+            if self.started {
+                self.seal_next(outbox, bulk)?;
             }
             if self.wire.is_empty() {
                 return Ok(Step::Drained);
             }
         }
+        self.write(outbox)
+    }
+
+    fn seal_next(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<()> {
+        let (data, piece) = (outbox.has_unsent(), bulk && self.has_piece(outbox));
+        self.content.clear();
+        if piece && (self.bulk_next || !data) {
+            self.bulk_next = false;
+            self.content.push(Lane::Bulk as u8);
+            let Some(piece) = outbox.poll_piece(&mut self.content) else { return Ok(()) };
+            self.window.handle_sent(piece.len, piece.last);
+        } else if data {
+            self.bulk_next = true;
+            self.touched = Instant::now();
+            self.content.push(Lane::Data as u8);
+            outbox.poll_transmit(&mut self.content, MAX_CONTENT - 1);
+        } else {
+            return Ok(());
+        }
+        self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)
+    }
+
+    fn write(&mut self, outbox: &Outbox) -> io::Result<Step> {
         let rest = self.wire.get(self.written..).unwrap_or_default();
         match self.stream.try_write(rest) {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
@@ -119,7 +158,7 @@ impl LinkOut {
                     self.written = 0;
                     self.wire.clear();
                     // Idle links are many: a large buffer is kept only while there is use for it.
-                    if !outbox.has_unsent() && self.wire.capacity() > 4 * 1024 {
+                    if !self.has_work(outbox) && self.wire.capacity() > 4 * 1024 {
                         self.wire = Vec::new();
                         self.content = Vec::new();
                     }

@@ -46,6 +46,7 @@ impl Open {
         match content.split_first() {
             Some((0, rest)) => Ok(Some((Lane::Control, rest))),
             Some((1, rest)) => Ok(Some((Lane::Data, rest))),
+            Some((2, rest)) => Ok(Some((Lane::Bulk, rest))),
             Some((other, _)) => Err(RecordError::UnknownLane(*other)),
             None => Err(RecordError::TooShort(len)),
         }

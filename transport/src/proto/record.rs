@@ -1,11 +1,12 @@
-//! What a link carries, byte by byte: sealed records, their two lanes, and the frames on each lane.
+//! What a link carries, byte by byte: sealed records, their three lanes, and what is on each lane.
 //!
 //! A record is `length: u16 BE` and that many bytes of ciphertext. Its content begins with the lane:
 //! control frames lie whole in one record and overtake data; the data lane is one byte stream that is cut
-//! into records wherever a record is full.
+//! into records wherever a record is full; a record of the bulk lane is one piece of a large message.
 
 use bytes::{Buf, Bytes};
 
+use super::bulk::PieceError;
 use crate::interest::{Interest, Interests};
 
 /// Most plaintext of one record: Noise's 65,535 bytes less the 16 bytes of the tag.
@@ -19,6 +20,12 @@ pub const MAX_INTERESTS: usize = 1_024;
 /// What a data frame may hold beside the largest message: its kind, its interests (20 bytes each at most), the topic
 /// and the sequence number.
 pub const FRAME_OVERHEAD: usize = 32 * 1024;
+/// A message whose body is longer than this is large: it goes in pieces on the bulk lane, and others pass it.
+pub const LARGE: usize = 32 * 1024;
+/// Largest frame of the data lane: a body that is just not large, or a gap.
+pub const MAX_FRAME: usize = LARGE + FRAME_OVERHEAD;
+/// Most bytes of a large message in one piece: a small message behind it waits for about 20 µs of sealing.
+pub const MAX_PIECE: usize = 32 * 1024;
 /// Largest body of a control frame: it must lie in one record behind the lane, its kind and its length.
 pub const MAX_CONTROL: usize = MAX_CONTENT - 4;
 
@@ -27,6 +34,7 @@ pub const MAX_CONTROL: usize = MAX_CONTENT - 4;
 pub(crate) enum Lane {
     Control = 0,
     Data = 1,
+    Bulk = 2,
 }
 
 /// Kinds of control frames. Unknown ones are skipped, so that neighbouring versions work together.
@@ -51,6 +59,8 @@ pub(crate) enum Kind {
     Bye = 8,
     /// Belongs to the crate above.
     Above = 9,
+    /// So many bytes of large messages were had on this link: varint.
+    Taken = 11,
 }
 
 impl Kind {
@@ -65,6 +75,7 @@ impl Kind {
             7 => Self::Pong,
             8 => Self::Bye,
             9 => Self::Above,
+            11 => Self::Taken,
             _ => return None,
         })
     }
@@ -122,6 +133,9 @@ pub enum RecordError {
     /// A data frame skipped a number, or came before the start.
     #[error("a data frame is out of order")]
     OutOfOrder,
+    /// A piece of a large message breaks the rules.
+    #[error(transparent)]
+    Piece(#[from] PieceError),
     /// A counter reached its end.
     #[error("the link is used up")]
     Exhausted,
@@ -211,20 +225,39 @@ impl<'a> Iterator for ControlFrames<'a> {
     }
 }
 
+/// Appends what precedes the bytes of a piece on the bulk lane: the message's length, and where the piece begins.
+pub(crate) fn put_piece_head(buf: &mut Vec<u8>, total: usize, at: usize) {
+    put_varint(buf, total as u64);
+    put_varint(buf, at as u64);
+}
+
 const MESSAGE: u8 = 1;
 const GAP: u8 = 2;
+const LARGE_MESSAGE: u8 = 3;
 
 /// Encodes what precedes a message's body on the data lane: length, kind, interests.
 pub(crate) fn put_message_head(buf: &mut Vec<u8>, interests: &[Interest], body: usize) {
+    let head = head_of(MESSAGE, interests);
+    put_varint(buf, (head.len() + body) as u64);
+    buf.extend_from_slice(&head);
+}
+
+/// Encodes whole the frame that delivers the large message whose pieces came before.
+pub(crate) fn put_large(buf: &mut Vec<u8>, interests: &[Interest]) {
+    let frame = head_of(LARGE_MESSAGE, interests);
+    put_varint(buf, frame.len() as u64);
+    buf.extend_from_slice(&frame);
+}
+
+fn head_of(kind: u8, interests: &[Interest]) -> Vec<u8> {
     let mut head = Vec::with_capacity(2 + 4 * interests.len());
-    head.push(MESSAGE);
+    head.push(kind);
     put_varint(&mut head, interests.len() as u64);
     for interest in interests {
         put_varint(&mut head, interest.id);
         put_varint(&mut head, interest.epoch);
     }
-    put_varint(buf, (head.len() + body) as u64);
-    buf.extend_from_slice(&head);
+    head
 }
 
 /// Encodes a gap frame whole.
@@ -245,6 +278,8 @@ pub(crate) fn put_gap(buf: &mut Vec<u8>, missed: &[(Interest, u64)], exact: bool
 pub(crate) enum DataFrame {
     /// A message for some of our interests.
     Message { interests: Interests, body: Bytes },
+    /// The large message that the bulk lane has brought, for some of our interests.
+    Large { interests: Interests },
     /// Messages lost on the way, per interest.
     Gap { missed: Vec<(Interest, u64)>, exact: bool },
     /// A kind of a later version: it has a number and is skipped.
@@ -258,14 +293,11 @@ pub(crate) fn parse_data(frame: &Bytes) -> Result<DataFrame, RecordError> {
     rest = behind;
     match *kind {
         MESSAGE => {
-            let count = take_count(&mut rest)?;
-            let mut interests = Interests::with_capacity(count);
-            for _ in 0..count {
-                interests.push(take_interest(&mut rest)?);
-            }
+            let interests = take_interests(&mut rest)?;
             let at = frame.len() - rest.len();
             Ok(DataFrame::Message { interests, body: frame.slice(at..) })
         }
+        LARGE_MESSAGE => Ok(DataFrame::Large { interests: take_interests(&mut rest)? }),
         GAP => {
             let Some((exact, behind)) = rest.split_first() else { return Err(RecordError::Malformed) };
             rest = behind;
@@ -279,6 +311,15 @@ pub(crate) fn parse_data(frame: &Bytes) -> Result<DataFrame, RecordError> {
         }
         _ => Ok(DataFrame::Unknown),
     }
+}
+
+fn take_interests(rest: &mut &[u8]) -> Result<Interests, RecordError> {
+    let count = take_count(rest)?;
+    let mut interests = Interests::with_capacity(count);
+    for _ in 0..count {
+        interests.push(take_interest(rest)?);
+    }
+    Ok(interests)
 }
 
 fn take_count(rest: &mut &[u8]) -> Result<usize, RecordError> {

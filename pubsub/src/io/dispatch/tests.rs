@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Interests, Pushed, Room};
+use talkie_transport::{Body, Interests, Pushed, Room};
 
 use super::*;
 use crate::delivery::{Delivery, QueueLimits};
@@ -59,7 +59,7 @@ impl Outlet for Fake {
         self.0.up.load(Ordering::Relaxed)
     }
 
-    fn room(&self, _: Instant) -> Room {
+    fn room(&self, _: usize, _: Instant) -> Room {
         *lock(&self.0.room)
     }
 
@@ -67,8 +67,8 @@ impl Outlet for Fake {
         self.0.in_doubt.swap(0, Ordering::Relaxed)
     }
 
-    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Bytes, _: Instant) -> Pushed {
-        lock(&self.0.pushed).push((interests.clone(), body.clone()));
+    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Body, _: Instant) -> Pushed {
+        lock(&self.0.pushed).push((interests.clone(), body.joined()));
         *lock(&self.0.push)
     }
 

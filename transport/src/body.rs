@@ -1,0 +1,75 @@
+//! Noun: what a message carries.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// A message's body, in one part or in two: what stands before a large payload need not be copied together with it.
+/// The receiver gets it in one. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Body {
+    head: Bytes,
+    tail: Bytes,
+}
+
+impl Body {
+    /// A body that is `head` and then `tail`.
+    pub const fn new(head: Bytes, tail: Bytes) -> Self {
+        Self { head, tail }
+    }
+
+    /// Bytes in all.
+    pub const fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// In one part; copied only where it is in two.
+    pub fn joined(&self) -> Bytes {
+        if self.tail.is_empty() {
+            return self.head.clone();
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        whole.put_slice(&self.head);
+        whole.put_slice(&self.tail);
+        whole.freeze()
+    }
+
+    /// Appends up to `most` bytes from `at` on to `buf`.
+    pub(crate) fn read(&self, at: usize, most: usize, buf: &mut Vec<u8>) {
+        let in_head = self.head.get(at..).unwrap_or_default();
+        let in_head = in_head.get(..most).unwrap_or(in_head);
+        buf.extend_from_slice(in_head);
+        let most = most - in_head.len();
+        let in_tail = self.tail.get(at.saturating_sub(self.head.len())..).unwrap_or_default();
+        buf.extend_from_slice(in_tail.get(..most).unwrap_or(in_tail));
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(whole: Bytes) -> Self {
+        Self::new(whole, Bytes::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_part_of_two_parts_reads_as_of_one() {
+        let body = Body::new(Bytes::from_static(b"head"), Bytes::from_static(b"and tail"));
+        let whole = body.joined();
+        assert_eq!((&whole[..], body.len()), (&b"headand tail"[..], 12));
+        for at in 0..=12 {
+            for most in 0..=14 {
+                let mut buf = vec![1];
+                body.read(at, most, &mut buf);
+                assert_eq!(buf[1..], whole[at..(at + most).min(12)], "{most} from {at}");
+            }
+        }
+        assert_eq!(Body::from(whole.clone()).joined().as_ptr(), whole.as_ptr(), "one part is not copied");
+    }
+}
