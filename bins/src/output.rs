@@ -61,6 +61,9 @@ pub(crate) enum Event<'a> {
     Gap {
         #[serde(serialize_with = "text")]
         node: NodeId,
+        /// Where it is known; the node may be gone.
+        #[serde(serialize_with = "known", skip_serializing_if = "Option::is_none")]
+        name: Option<&'a NodeName>,
         missed: u64,
         #[serde(skip_serializing_if = "is_false")]
         at_least: bool,
@@ -252,6 +255,13 @@ impl Output {
 
 fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn known<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]

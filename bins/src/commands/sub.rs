@@ -1,11 +1,12 @@
 //! `talkie sub`: prints messages as they come, and peers as they come and go.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use talkie_pubsub::{Delivery, Pattern, PeerEvent, PeerEvents, QueueLimits, Subscription};
+use talkie_pubsub::{Delivery, NodeId, NodeName, Pattern, PeerEvent, PeerEvents, QueueLimits, Subscription};
 use tokio::time::Sleep;
 
 use super::{Session, Setup};
@@ -26,6 +27,20 @@ pub(super) async fn run(setup: Setup, wanted: Wanted) -> Result<(), Failure> {
     let mut session = setup.join().await?;
     let ended = follow(&mut session, wanted, deadline).await;
     session.leave(ended).await
+}
+
+/// The nodes that are up, by what was told of them.
+#[derive(Default)]
+struct Linked(BTreeMap<NodeId, NodeName>);
+
+impl Linked {
+    fn note(&mut self, event: &PeerEvent) {
+        match event {
+            PeerEvent::Up(peer) => drop(self.0.insert(peer.id, peer.name.clone())),
+            PeerEvent::Down { peer, .. } => drop(self.0.remove(&peer.id)),
+            _ => {}
+        }
+    }
 }
 
 async fn follow(
@@ -52,6 +67,7 @@ async fn follow(
         session.output.print_now(&Event::Subscribed { pattern })?;
     }
 
+    let mut linked = Linked::default();
     let mut printed = 0;
     loop {
         match feed.next(&mut session.output).await? {
@@ -72,9 +88,13 @@ async fn follow(
                 session.output.flush()?;
                 return Err(Failure::Failed("the node has stopped".to_owned()));
             }
-            Heard::Peer(event) => print_peer(&mut session.output, event)?,
+            Heard::Peer(event) => {
+                linked.note(&event);
+                print_peer(&mut session.output, event)?;
+            }
             Heard::Delivery(index, delivery) => {
-                printed += u64::from(print_delivery(&mut session.output, &patterns, index, &delivery)?);
+                printed +=
+                    u64::from(print_delivery(&mut session.output, &patterns, &linked, index, &delivery)?);
                 if count.is_some_and(|count| printed >= count) {
                     session.stop.unfinished(false);
                     return Ok(session.output.flush()?);
@@ -100,6 +120,7 @@ fn print_peer(output: &mut Output, event: PeerEvent) -> Result<(), Failure> {
 fn print_delivery(
     output: &mut Output,
     patterns: &[Pattern],
+    linked: &Linked,
     index: usize,
     delivery: &Delivery,
 ) -> Result<bool, Failure> {
@@ -122,7 +143,8 @@ fn print_delivery(
         }
         Delivery::Gap { from, missed, exact, .. } => {
             let pattern = patterns.get(index).filter(|_| patterns.len() > 1);
-            output.print(&Event::Gap { node: *from, missed: *missed, at_least: !exact, pattern })?;
+            let (node, name) = (*from, linked.0.get(from));
+            output.print(&Event::Gap { node, name, missed: *missed, at_least: !exact, pattern })?;
             Ok(false)
         }
         _ => Ok(false),

@@ -63,12 +63,14 @@ fn the_json_lines_are_those_of_the_contract() {
             ),
         ),
         (
-            json(&Event::Gap { node, missed: 3, at_least: false, pattern: None }),
+            json(&Event::Gap { node, name: None, missed: 3, at_least: false, pattern: None }),
             format!(r#"{{"event":"gap",{n},"missed":3}}"#),
         ),
         (
-            json(&Event::Gap { node, missed: 3, at_least: true, pattern: Some(&pattern) }),
-            format!(r#"{{"event":"gap",{n},"missed":3,"at_least":true,"pattern":"orders/*"}}"#),
+            json(&Event::Gap { node, name: Some(&name), missed: 3, at_least: true, pattern: Some(&pattern) }),
+            format!(
+                r#"{{"event":"gap",{n},"name":"shop@till","missed":3,"at_least":true,"pattern":"orders/*"}}"#
+            ),
         ),
         (
             json(&Event::Published { topic: &topic, count: 1, nodes: 2 }),

@@ -55,13 +55,17 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
                 Payload::Base64(text) => write!(line, "{} {text}", dim("base64".to_owned())),
             }
         }
-        Event::Gap { node, missed, at_least, pattern } => {
+        Event::Gap { node, name, missed, at_least, pattern } => {
             let messages = match (missed, at_least) {
                 (0, true) => "an unknown number of messages".to_owned(),
                 (missed, true) => format!("at least {}", plural(*missed, "message")),
                 (missed, false) => plural(*missed, "message"),
             };
-            line.write_str(&paint.over(BAD, format!("gap: missed {messages} of {}", short(node))))?;
+            let of = match name {
+                Some(name) => format!("{name} (id {})", short(node)),
+                None => format!("id {}", short(node)),
+            };
+            line.write_str(&paint.over(BAD, format!("gap: missed {messages} of {of}")))?;
             match pattern {
                 Some(pattern) => write!(line, " on {}", printable(pattern.as_str())),
                 None => Ok(()),

@@ -248,7 +248,7 @@ impl Driver {
         if let Some(old) = replaces {
             self.links.remove(&old);
         } else {
-            tracing::info!(addr = %canonical(addr), "connected to {}", hello.name);
+            tracing::info!(%id, addr = %canonical(addr), "connected to {}", hello.name);
         }
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
@@ -314,7 +314,7 @@ impl Driver {
         self.addrs.remove(&id);
         if let Some(peer) = self.directory.down(id, reason) {
             self.context.counters.told_down(reason);
-            tracing::info!("lost {}: {reason}", peer.name);
+            tracing::info!(%id, "lost {}: {reason}", peer.name);
         }
         if let Some(session) = self.context.registry.find(id) {
             session.set_down();
