@@ -1,18 +1,23 @@
-//! The command line: commands and their own arguments here, settings from the library's table.
+//! The command line: what was typed becomes an [`Invocation`], or ends the process at once.
 
+mod grammar;
 mod help;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use talkie_pubsub::settings::{SETTINGS, Setting};
 use talkie_pubsub::{Pattern, Topic};
 
+use self::grammar::command;
+pub(crate) use self::grammar::shown;
 use crate::exit;
 
 /// A command line that makes sense so far; the settings' values are still texts.
@@ -37,8 +42,13 @@ pub(crate) enum Verb {
     Pub(Publication),
     Peers {
         wait: Duration,
+        /// Enough of them, so that it need not look on.
+        count: Option<usize>,
     },
     Keygen,
+    Completions(Shell),
+    /// The manual: one page, or all of them into this folder.
+    Man(Option<PathBuf>),
 }
 
 /// What `sub` listens to, and until when.
@@ -106,8 +116,8 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Invocati
     let verb = verb(&name, &mut own).map_err(Early::Wrong)?;
     Ok(Invocation {
         settings: settings(&name, &mut root, &mut own).map_err(Early::Wrong)?,
-        json: root.get_flag("json") || own.get_flag("json"),
-        log: own.remove_one("log").or_else(|| root.remove_one("log")),
+        json: json(&name, &root, &own).map_err(Early::Wrong)?,
+        log: own.try_remove_one("log").ok().flatten().or_else(|| root.remove_one("log")),
         verb,
     })
 }
@@ -142,10 +152,25 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
                 timeout: own.remove_one("timeout").unwrap_or(Duration::from_secs(5)),
             })
         }
-        "peers" => Verb::Peers { wait: own.remove_one("wait").unwrap_or(Duration::from_secs(1)) },
+        "peers" => Verb::Peers {
+            wait: own.remove_one("wait").unwrap_or(Duration::from_secs(1)),
+            count: own.remove_one("count").map(|n: u64| usize::try_from(n).unwrap_or(usize::MAX)),
+        },
         "keygen" => Verb::Keygen,
+        // clap asks for a shell, and knows these.
+        "completions" => Verb::Completions(own.remove_one("SHELL").unwrap_or(Shell::Bash)),
+        "man" => Verb::Man(own.remove_one("DIR")),
         other => return Err(format!("there is no command {other:?}; see talkie --help")),
     })
+}
+
+/// Whether lines of JSON are asked for, on either side of the command.
+fn json(command: &str, root: &ArgMatches, own: &ArgMatches) -> Result<bool, String> {
+    match (root.get_flag("json"), own.try_get_one::<bool>("json")) {
+        (wanted, Ok(own)) => Ok(wanted || own.copied().unwrap_or_default()),
+        (true, Err(_)) => Err(format!("unexpected argument '--json': talkie {command} prints no events")),
+        (false, Err(_)) => Ok(false),
+    }
 }
 
 /// A topic or pattern must be UTF-8, unlike a payload.
@@ -202,144 +227,6 @@ fn early(error: &clap::Error) -> Early {
         }
     }
     Early::Wrong(line)
-}
-
-/// The whole command line, as clap knows it.
-fn command() -> Command {
-    Command::new("talkie")
-        .bin_name("talkie")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Programs on a local network find each other and share topics; all they need is one secret.")
-        .after_help(help::ROOT)
-        .arg_required_else_help(true)
-        .subcommand_required(true)
-        .max_term_width(100)
-        .args(setting_args())
-        .args(output_args())
-        .subcommand(
-            Command::new("demo")
-                .about("Shows it: three nodes on this machine find each other and talk")
-                .after_help(help::DEMO)
-                .args(output_args()),
-        )
-        .subcommand(Command::new("demo-node").hide(true).args(setting_args()).args(output_args()))
-        .subcommand(
-            Command::new("join")
-                .about("Stays on the mesh and tells of nodes as they come and go")
-                .after_help(help::JOIN)
-                .args(setting_args())
-                .args(output_args()),
-        )
-        .subcommand(
-            Command::new("sub")
-                .about("Prints the messages of the topics that match")
-                .after_help(help::SUB)
-                .arg(
-                    Arg::new("PATTERN")
-                        .required(true)
-                        .num_args(1..)
-                        .value_parser(value_parser!(OsString))
-                        .help("Topics to listen to: `*` stands for one segment, `**` for any number of them"),
-                )
-                .arg(number("count", "N").help("End after this many messages").value_parser(count(1)))
-                .arg(seconds("timeout").help("End after this time; with --count unreached, exit 1"))
-                .args(setting_args())
-                .args(output_args()),
-        )
-        .subcommand(
-            Command::new("pub")
-                .about("Publishes a message, or one for each line of standard input")
-                .after_help(help::PUB)
-                .arg(
-                    Arg::new("TOPIC")
-                        .required(true)
-                        .value_parser(value_parser!(OsString))
-                        .help("Where to publish: 1 to 16 segments between `/`"),
-                )
-                .arg(
-                    Arg::new("PAYLOAD")
-                        .value_parser(value_parser!(OsString))
-                        .allow_negative_numbers(true)
-                        .help("What to publish, any bytes; nothing is an empty message, `-` reads lines"),
-                )
-                .arg(
-                    number("subscribers", "N")
-                        .value_parser(count(0))
-                        .help("Wait until this many nodes want the topic; 0 does not wait [default: 1]"),
-                )
-                .arg(seconds("timeout").help("How long to wait for them [default: 5]"))
-                .args(setting_args())
-                .args(output_args()),
-        )
-        .subcommand(
-            Command::new("peers")
-                .about("Joins, looks who is there, prints them and leaves")
-                .after_help(help::PEERS)
-                .arg(seconds("wait").help("How long to look [default: 1]"))
-                .args(setting_args())
-                .args(output_args()),
-        )
-        .subcommand(
-            Command::new("keygen")
-                .about("Prints a new random secret")
-                .after_help(help::KEYGEN)
-                .args(output_args()),
-        )
-}
-
-/// One flag for each row of the table.
-fn setting_args() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().map(|setting| {
-        let action = if setting.repeatable { ArgAction::Append } else { ArgAction::Set };
-        let again = if setting.repeatable { "; may be repeated" } else { "" };
-        let Setting { meaning, variable, default, .. } = setting;
-        Arg::new(setting.flag)
-            .long(setting.flag.trim_start_matches('-'))
-            .value_name(setting.value)
-            .value_parser(value_parser!(OsString))
-            .action(action)
-            .help(format!("{meaning}{again} [{variable}] [default: {default}]"))
-            .help_heading("Settings")
-    })
-}
-
-fn output_args() -> [Arg; 2] {
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    [
-        Arg::new("json")
-            .long("json")
-            .action(ArgAction::SetTrue)
-            .help("Print one JSON object a line, for programs")
-            .help_heading("Output"),
-        Arg::new("log")
-            .long("log")
-            .value_name("LEVEL")
-            .value_parser(levels)
-            .help("What to log on standard error [RUST_LOG] [default: warn]")
-            .help_heading("Output"),
-    ]
-}
-
-fn number(name: &'static str, value: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(value).allow_negative_numbers(true)
-}
-
-fn count(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number = text.parse().ok().filter(|number| *number >= least);
-        number.ok_or_else(|| format!("it takes a whole number, at least {least}"))
-    }
-}
-
-fn seconds(name: &'static str) -> Arg {
-    number(name, "SECS").value_parser(|text: &str| -> Result<Duration, String> {
-        let wrong = || "it takes seconds from 0 to 31536000 (a year), such as 2 or 0.5".to_owned();
-        // Longer would overflow clocks, and nobody waits longer.
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.0..=31_536_000.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-            _ => Err(wrong()),
-        }
-    })
 }
 
 #[cfg(test)]

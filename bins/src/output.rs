@@ -2,6 +2,7 @@
 //!
 //! The JSON lines are part of the outside that scripts depend on: fields may be added, never changed.
 
+mod lines;
 mod words;
 
 use std::fmt::Display;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Serialize, Serializer};
 use talkie_pubsub::{BusName, DownReason, NodeId, NodeName, Pattern, Topic, Via};
 
+pub(crate) use self::lines::LINES;
 pub(crate) use self::words::plural;
 use self::words::{BOLD, PLAIN, Paint, micros, millis, short, words};
 

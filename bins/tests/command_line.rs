@@ -2,30 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says so by panicking")]
 
-use std::ffi::{OsStr, OsString};
+mod common;
+
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-const SECRET: &str = "correct horse battery staple";
-
-/// The command with a clean environment, held to the loopback interface whatever a test gets wrong.
-fn talkie<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_talkie"));
-    for (variable, _) in std::env::vars_os() {
-        if variable.as_encoded_bytes().starts_with(b"TALKIE_") {
-            command.env_remove(variable);
-        }
-    }
-    command.env_remove("RUST_LOG").env("TALKIE_INTERFACE", "127.0.0.1");
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
+use common::{SECRET, run, talkie};
 
 /// Runs what must be refused: exit 2, nothing printed, and one line, which is given back.
 #[track_caller]
@@ -97,7 +80,7 @@ fn two_secrets_at_one_level_are_refused() {
 
 #[test]
 fn a_misspelt_variable_is_refused_by_every_command() {
-    for args in [&["join"][..], &["sub", "a"], &["pub", "a"], &["peers"], &["keygen"], &["demo"]] {
+    for args in [&["join"][..], &["sub", "a"], &["pub", "a"], &["peers"], &["keygen"], &["demo"], &["man"]] {
         let said = refused(talkie(args).env("TALKIE_SECRET", SECRET).env("TALKIE_PARTNER", "a"));
         assert!(said.contains("TALKIE_PARTNER:") && said.contains("TALKIE_PARTNERS"), "{said}");
     }
@@ -115,7 +98,7 @@ fn a_strange_variable_is_warned_of_and_those_of_kubernetes_are_not() {
 
 #[test]
 fn wrong_usage_is_one_line_that_names_it() {
-    let wrong: [(&[&str], &[&str]); 22] = [
+    let wrong: [(&[&str], &[&str]); 27] = [
         (&["request", "a", "b"], &["request"]),
         (&["jion"], &["jion", "join"]),
         (&["--json"], &["command"]),
@@ -138,6 +121,11 @@ fn wrong_usage_is_one_line_that_names_it() {
         (&["pub", "a", "x", "--subscribers", "few"], &["--subscribers", "few"]),
         (&["pub", "a", "xx", "--max-message", "1"], &["PAYLOAD", "--max-message"]),
         (&["peers", "--wait", "-1"], &["--wait", "-1"]),
+        (&["peers", "--count", "0"], &["--count", "0"]),
+        (&["completions"], &["SHELL"]),
+        (&["completions", "tcsh"], &["tcsh", "bash"]),
+        (&["--json", "completions", "bash"], &["--json"]),
+        (&["man", "--bus", "a"], &["--bus"]),
     ];
     for (args, words) in wrong {
         let said = refused(talkie(args).env("TALKIE_SECRET", SECRET));
@@ -170,13 +158,16 @@ fn no_argument_shows_the_help_as_wrong_usage() {
 
 #[test]
 fn help_tells_settings_output_exit_codes_and_examples() {
-    for command in ["demo", "join", "sub", "pub", "peers", "keygen"] {
+    for command in ["demo", "join", "sub", "pub", "peers", "keygen", "completions", "man"] {
         let (code, stdout, stderr) = run(&mut talkie([command, "--help"]));
         assert_eq!((code, stderr.as_str()), (0, ""));
-        for word in ["Exit codes:", "Examples:", "--json", "--log"] {
-            assert!(stdout.contains(word), "{command}: {stdout}");
+        let prints_events = !matches!(command, "completions" | "man");
+        for (word, there) in
+            [("Exit codes:", true), ("Examples:", true), ("--json", prints_events), ("--log", prints_events)]
+        {
+            assert_eq!(stdout.contains(word), there, "{command}: {stdout}");
         }
-        let joins = !matches!(command, "demo" | "keygen");
+        let joins = prints_events && !matches!(command, "demo" | "keygen");
         for setting in talkie_pubsub::settings::SETTINGS {
             let shown = stdout.contains(setting.flag) && stdout.contains(setting.variable);
             assert!(shown || !joins, "{command} {}: {stdout}", setting.flag);
@@ -210,7 +201,7 @@ fn keygen_prints_a_secret_that_parses_and_is_new() {
 
 #[test]
 fn output_that_nobody_takes_is_a_quiet_end_and_a_full_disk_is_not() {
-    for args in [&["keygen"][..], &["--help"], &["sub", "--help"]] {
+    for args in [&["keygen"][..], &["--help"], &["sub", "--help"], &["man"], &["completions", "zsh"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let (code, _, stderr) = run(talkie(args).stdout(writer));

@@ -28,7 +28,11 @@ Examples:
 
 pub(super) const JOIN: &str = "\
 Prints `joined` with this node's id and addresses, then `peer_up` and `peer_down` for each node of the mesh, whatever \
-bus it opens. Stays until it is interrupted (SIGINT, SIGTERM), then says goodbye.
+bus it opens. Stays until it is interrupted (SIGINT, SIGTERM, or SIGHUP of its terminal), then says goodbye. A network \
+that is not there, or goes, is waited for.
+
+As a service (`Type=notify` of systemd) it tells its manager when it has joined, with how many nodes it is linked, and \
+that it leaves.
 
 Exit codes: 0 interrupted, 1 it could not join, 2 wrong usage.
 
@@ -44,7 +48,8 @@ number stands in their place; with several patterns each tells of its own gaps.
 
 Without --json control characters are escaped, and a payload that is not UTF-8 is shown in base64.
 
-Stays until it is interrupted (SIGINT, SIGTERM), or --count or --timeout ends it, then says goodbye.
+Stays until it is interrupted (SIGINT, SIGTERM, or SIGHUP of its terminal), or --count or --timeout ends it, then says \
+goodbye. It can be a service as `join` can.
 
 Exit codes: 0 ended as asked, 1 ended before --count was reached or could not join, 2 wrong usage.
 
@@ -72,12 +77,13 @@ Examples:
 
 pub(super) const PEERS: &str = "\
 Prints a line for each other node of the mesh, whatever bus it opens: its name, its id, its address, the round trip \
-to it and since when it is linked. Having found none is no error.
+to it and since when it is linked. Having found none is no error, unless --count asks for some.
 
-Exit codes: 0 looked, 1 it could not join, 2 wrong usage.
+Exit codes: 0 looked, 1 fewer than --count or it could not join, 2 wrong usage.
 
 Examples:
   talkie peers
+  talkie peers --count 3 --wait 30        wait until three others are there
   talkie peers --wait 3 --json | jq -r .addr";
 
 pub(super) const KEYGEN: &str = "\
@@ -89,3 +95,23 @@ Exit codes: 0 printed, 1 it could not be written, 2 wrong usage.
 Examples:
   export TALKIE_SECRET=$(talkie keygen)
   (umask 077; talkie keygen > mesh.secret) && talkie join --secret-file mesh.secret";
+
+pub(super) const COMPLETIONS: &str = "\
+Prints a script for a shell, which then completes commands, flags and values. New terminals have it.
+
+Exit codes: 0 printed, 1 it could not be written, 2 wrong usage.
+
+Examples:
+  talkie completions bash > ~/.local/share/bash-completion/completions/talkie
+  talkie completions zsh > ~/.zfunc/_talkie        with ~/.zfunc in fpath
+  talkie completions fish > ~/.config/fish/completions/talkie.fish";
+
+pub(super) const MAN: &str = "\
+Prints talkie(1): the settings with their environment variables, the JSON lines, exit codes, signals and files. With DIR \
+it writes that page and one for each command there, for `man` to find.
+
+Exit codes: 0 printed or written, 1 it could not be written, 2 wrong usage.
+
+Examples:
+  talkie man | man -l -
+  talkie man ~/.local/share/man/man1";

@@ -58,8 +58,16 @@ fn seconds_are_finite_and_not_negative() {
         let line = read(&["talkie", "peers", "--wait", bad]).unwrap_err();
         assert!(line.contains("--wait") && !line.contains('\n'), "{line}");
     }
-    let Verb::Peers { wait } = read(&["talkie", "peers", "--wait", "0.25"]).unwrap().verb else {
+    let Verb::Peers { wait, .. } = read(&["talkie", "peers", "--wait", "0.25"]).unwrap().verb else {
         panic!("not peers");
     };
     assert_eq!(wait, Duration::from_millis(250));
+}
+
+#[test]
+fn commands_that_print_no_events_take_no_json() {
+    for line in [["talkie", "--json", "man"], ["talkie", "man", "--json"]] {
+        assert!(read(&line).unwrap_err().contains("'--json'"));
+    }
+    assert!(!read(&["talkie", "completions", "zsh"]).unwrap().json);
 }

@@ -1,8 +1,10 @@
 //! One file a command. Each gets a [`Session`] if it joins, prints through it, and ends with a [`Failure`] or not.
 
+mod completions;
 mod demo;
 mod join;
 mod keygen;
+mod man;
 mod peers;
 mod publish;
 mod sub;
@@ -27,6 +29,14 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
             check_names()?;
             keygen::run(output)
         }
+        Verb::Completions(shell) => {
+            check_names()?;
+            completions::run(shell)
+        }
+        Verb::Man(dir) => {
+            check_names()?;
+            man::run(dir.as_deref())
+        }
         Verb::Demo => {
             check_names()?;
             demo::run(output, log).await
@@ -35,7 +45,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Verb::Join => join::run(Setup::new(settings, output)?).await,
         Verb::Sub(wanted) => sub::run(Setup::new(settings, output)?, wanted).await,
         Verb::Pub(wanted) => publish::run(Setup::new(settings, output)?, wanted).await,
-        Verb::Peers { wait } => peers::run(Setup::new(settings, output)?, wait).await,
+        Verb::Peers { wait, count } => peers::run(Setup::new(settings, output)?, wait, count).await,
     }
 }
 

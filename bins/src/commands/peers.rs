@@ -1,15 +1,21 @@
 //! `talkie peers`: who is there?
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_core::Stream as _;
+use talkie_pubsub::Node;
 
 use super::Setup;
 use crate::exit::{self, Failure};
-use crate::output::Peer;
+use crate::output::{Peer, plural};
 
-pub(super) async fn run(setup: Setup, wait: Duration) -> Result<(), Failure> {
+pub(super) async fn run(setup: Setup, wait: Duration, count: Option<usize>) -> Result<(), Failure> {
     let mut session = setup.join().await?;
     tokio::select! {
         () = tokio::time::sleep(wait) => {}
+        () = enough(session.bus.node(), count) => {}
         // Who is known by then is printed all the same.
         _ = session.stop.stopped() => {}
     }
@@ -27,11 +33,29 @@ pub(super) async fn run(setup: Setup, wait: Duration) -> Result<(), Failure> {
         })
         .collect();
     peers.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
-    let printed = if peers.is_empty() {
-        exit::say(&format!("no other node answered within {} s", wait.as_secs_f64()));
-        Ok(())
-    } else {
-        session.output.print_peers(peers).map_err(Failure::from)
+    let (found, within) = (peers.len(), wait.as_secs_f64());
+    let printed = if peers.is_empty() { Ok(()) } else { session.output.print_peers(peers) };
+    let ended = match (printed, count) {
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), Some(count)) if found < count => Err(Failure::Failed(format!(
+            "{found} of {} answered within {within} s",
+            plural(count as u64, "other node")
+        ))),
+        (Ok(()), None) if found == 0 => {
+            exit::say(&format!("no other node answered within {within} s"));
+            Ok(())
+        }
+        _ => Ok(()),
     };
-    session.leave(printed).await
+    session.leave(ended).await
+}
+
+/// Waits until as many as asked for are there; forever where no number was given.
+async fn enough(node: &Node, count: Option<usize>) {
+    let mut events = node.peer_events();
+    while count.is_none_or(|count| node.peers().len() < count) {
+        if poll_fn(|cx| pin!(&mut events).poll_next(cx)).await.is_none() {
+            return;
+        }
+    }
 }

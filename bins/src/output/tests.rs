@@ -96,3 +96,55 @@ fn another_node_cannot_write_to_the_terminal() {
     let line = human(&Event::Message { topic: &topic, node, name: &name, seq: 1, payload });
     assert_eq!(line, "a\\u{1b}[2J b\\u{1b}]0;title\\u{7}\\nc\td");
 }
+
+/// One of each, with every field that it may have.
+fn each() -> Vec<String> {
+    let node: NodeId = ID.parse().unwrap();
+    let name: NodeName = "shop@till".parse().unwrap();
+    let (topic, pattern): (Topic, Pattern) = ("orders/42".parse().unwrap(), "orders/*".parse().unwrap());
+    let addr: SocketAddr = "127.0.0.1:40001".parse().unwrap();
+    let payload = Payload::Text("tea");
+    let gap = Event::Gap { node, name: Some(&name), missed: 1, at_least: true, pattern: Some(&pattern) };
+    let all = [
+        Event::Joined { node, name: name.clone(), bus: BusName::default(), listen: vec![addr] },
+        Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast },
+        Event::PeerDown { node, name: name.clone(), reason: DownReason::Left },
+        Event::Subscribed { pattern: &pattern },
+        Event::Message { topic: &topic, node, name: &name, seq: 1, payload },
+        gap,
+        Event::Published { topic: &topic, count: 1, nodes: 1 },
+        Event::Peer(Peer { node, name: name.clone(), addr, rtt_us: Some(1), since_ms: 1 }),
+        Event::Secret { secret: "s" },
+        Event::Started { name: "a", pid: 1 },
+        Event::Found { name: "a", peer: "b", after_ms: 1.0 },
+        Event::Sent { name: "a", topic: "t", payload: "p", nodes: 1 },
+        Event::Received { name: "a", from: "b", topic: "t", payload: "p", after_us: 1 },
+        Event::Left { name: "a", peer: "b", after_ms: 1.0 },
+        Event::Done { took_ms: 1.0 },
+    ];
+    for event in &all {
+        // Whoever adds a kind of line is led here, and to the manual.
+        match event {
+            Event::Joined { .. }
+            | Event::PeerUp { .. }
+            | Event::PeerDown { .. }
+            | Event::Subscribed { .. } => {}
+            Event::Message { .. } | Event::Gap { .. } | Event::Published { .. } | Event::Peer(_) => {}
+            Event::Secret { .. } | Event::Started { .. } | Event::Found { .. } | Event::Sent { .. } => {}
+            Event::Received { .. } | Event::Left { .. } | Event::Done { .. } => {}
+        }
+    }
+    all.iter().map(json).collect()
+}
+
+#[test]
+fn the_manual_knows_every_line_and_every_field() {
+    let shape = |line: &str| -> (String, Vec<String>) {
+        let line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        (line["event"].as_str().unwrap().to_owned(), line.keys().cloned().collect())
+    };
+    let printed: Vec<_> = each().iter().map(|line| shape(line)).collect();
+    let told: Vec<_> = LINES.iter().map(|line| shape(line.example)).collect();
+    assert_eq!(told, printed);
+    assert!(LINES.iter().zip(&told).all(|(line, (event, _))| line.event == event));
+}

@@ -1,0 +1,107 @@
+//! What each JSON line means, for the manual. A test holds the examples to what is printed.
+
+/// One kind of line.
+#[derive(Debug)]
+pub(crate) struct LineDoc {
+    pub(crate) event: &'static str,
+    pub(crate) printed_by: &'static str,
+    pub(crate) meaning: &'static str,
+    /// With every field that it may have.
+    pub(crate) example: &'static str,
+}
+
+/// Every kind of line.
+pub(crate) const LINES: &[LineDoc] = &[
+    LineDoc {
+        event: "joined",
+        printed_by: "join, sub",
+        meaning: "This node is on the mesh, with its id, new at each start, and the addresses to reach it at",
+        example: r#"{"event":"joined","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","bus":"default","listen":["10.0.0.7:8255"]}"#,
+    },
+    LineDoc {
+        event: "peer_up",
+        printed_by: "join, sub",
+        meaning: "Linked to another node, found by multicast, partner or member",
+        example: r#"{"event":"peer_up","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","via":"multicast"}"#,
+    },
+    LineDoc {
+        event: "peer_down",
+        printed_by: "join, sub",
+        meaning: "A node is gone: it left, its link closed, or it was silent for too long (timeout)",
+        example: r#"{"event":"peer_down","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","reason":"left"}"#,
+    },
+    LineDoc {
+        event: "subscribed",
+        printed_by: "sub",
+        meaning: "The subscription is in force",
+        example: r#"{"event":"subscribed","pattern":"orders/*"}"#,
+    },
+    LineDoc {
+        event: "message",
+        printed_by: "sub",
+        meaning: "A message; payload_base64 stands for payload where that is not UTF-8; seq counts the sender's \
+                  publishes on the bus",
+        example: r#"{"event":"message","topic":"orders/42","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","seq":17,"payload":"tea"}"#,
+    },
+    LineDoc {
+        event: "gap",
+        printed_by: "sub",
+        meaning: "Messages of that node are missing here, as many or (at_least) that many or more; name where it is \
+                  known, pattern where several are listened to",
+        example: r#"{"event":"gap","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","missed":3,"at_least":true,"pattern":"orders/*"}"#,
+    },
+    LineDoc {
+        event: "published",
+        printed_by: "pub",
+        meaning: "All messages are handed over to so many nodes",
+        example: r#"{"event":"published","topic":"orders/42","count":1,"nodes":2}"#,
+    },
+    LineDoc {
+        event: "peer",
+        printed_by: "peers",
+        meaning: "A node of the mesh; rtt_us is null where nothing was measured yet",
+        example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","rtt_us":123,"since_ms":4567}"#,
+    },
+    LineDoc {
+        event: "secret",
+        printed_by: "keygen",
+        meaning: "A new secret",
+        example: r#"{"event":"secret","secret":"tk1-…"}"#,
+    },
+    LineDoc {
+        event: "started",
+        printed_by: "demo",
+        meaning: "A node's process runs",
+        example: r#"{"event":"started","name":"alice","pid":6450}"#,
+    },
+    LineDoc {
+        event: "found",
+        printed_by: "demo",
+        meaning: "A node found another, so long after its own start",
+        example: r#"{"event":"found","name":"alice","peer":"bob","after_ms":5.5}"#,
+    },
+    LineDoc {
+        event: "sent",
+        printed_by: "demo",
+        meaning: "A node published",
+        example: r#"{"event":"sent","name":"alice","topic":"orders/42","payload":"hello","nodes":2}"#,
+    },
+    LineDoc {
+        event: "received",
+        printed_by: "demo",
+        meaning: "A node has the message, so long after the call of publish",
+        example: r#"{"event":"received","name":"bob","from":"alice","topic":"orders/42","payload":"hello","after_us":86}"#,
+    },
+    LineDoc {
+        event: "left",
+        printed_by: "demo",
+        meaning: "A node heard another say goodbye, so long after that was told to leave",
+        example: r#"{"event":"left","name":"bob","peer":"carol","after_ms":0.4}"#,
+    },
+    LineDoc {
+        event: "done",
+        printed_by: "demo",
+        meaning: "All of it worked",
+        example: r#"{"event":"done","took_ms":22.0}"#,
+    },
+];
