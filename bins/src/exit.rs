@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use talkie_pubsub::JoinError;
 use talkie_pubsub::settings::ConfigError;
 
+use crate::logs;
+
 /// Why a command ends with something other than 0, or without its last line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -65,5 +67,6 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
 pub(crate) fn say(line: &str) {
     // A line is one line, whatever an error's words hold.
     let line = line.replace(['\n', '\r'], " ");
-    let _ = writeln!(io::stderr(), "talkie: {line}");
+    let priority = if logs::to_journal() { "<3>" } else { "" };
+    let _ = writeln!(io::stderr(), "{priority}talkie: {line}");
 }

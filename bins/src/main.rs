@@ -6,6 +6,8 @@
 //! output.rs     what a command prints: words for people, JSON lines for programs
 //! exit.rs       how a command ends
 //! stop.rs       the signals and the closed pipe that end one early
+//! logs.rs       what is logged, for people and for the journal
+//! service.rs    word to a service manager
 //! commands/     one file each
 //! ```
 
@@ -14,7 +16,9 @@ mod args;
 #[allow(clippy::disallowed_methods)]
 mod commands;
 mod exit;
+mod logs;
 mod output;
+mod service;
 #[allow(clippy::disallowed_methods)]
 mod stop;
 
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(early) => return early.end(),
     };
-    init_logs(invocation.log.as_deref());
+    logs::init(invocation.log.as_deref());
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -39,26 +43,4 @@ fn main() -> ExitCode {
             ended
         });
     exit::code(ended)
-}
-
-/// Logs go to standard error: `--log`, else `RUST_LOG`, else warnings only.
-fn init_logs(level: Option<&str>) {
-    use tracing_subscriber::EnvFilter;
-    let from_environment = || std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|text| !text.is_empty());
-    let wanted = level.map(str::to_owned).or_else(from_environment).unwrap_or_else(|| "warn".to_owned());
-    let (filter, bad) = match EnvFilter::try_new(&wanted) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("warn"), Some(error)),
-    };
-    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        // It would say that standard error is closed on standard error, and panic.
-        .log_internal_errors(false)
-        .init();
-    if let Some(error) = bad {
-        tracing::warn!("RUST_LOG={wanted:?} is not a filter ({error}); showing warnings");
-    }
 }

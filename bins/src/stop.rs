@@ -1,5 +1,6 @@
-//! What ends a command early: SIGINT, SIGTERM, or that nobody reads its output any more.
+//! What ends a command early: SIGINT, SIGTERM, a terminal that is closed, or that nobody reads its output any more.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use talkie_pubsub::Bus;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::Failure;
@@ -55,6 +56,7 @@ impl Stop {
         let cannot = |error: io::Error| Failure::Failed(format!("cannot listen for signals: {error}"));
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut hang_up = HangUp::listen().map_err(cannot)?;
         let (tell, why) = watch::channel(None);
         let tell = Arc::new(tell);
         let backstop = Arc::new(Backstop {
@@ -65,7 +67,7 @@ impl Stop {
         let stop = Self { why, tell: tell.clone(), backstop: backstop.clone() };
         tokio::spawn(async move {
             let mut signalled = async || {
-                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} () = hang_up.closed() => {} }
             };
             signalled().await;
             tell.send_replace(Some(Why::Signal));
@@ -115,6 +117,11 @@ impl Stop {
         }
     }
 
+    /// Whether a signal asked it to end.
+    pub(crate) fn signalled(&self) -> bool {
+        *self.why.borrow() == Some(Why::Signal)
+    }
+
     /// How a command ends that was stopped before its end.
     pub(crate) fn ended(&self, why: Why) -> Failure {
         match why {
@@ -122,6 +129,43 @@ impl Stop {
             Why::Signal | Why::OutputClosed => Failure::Quiet,
         }
     }
+}
+
+/// SIGHUP: the terminal is closed, and the command ends as after SIGTERM. A process that has no terminal, such as a
+/// service, goes on: there it customarily means to read the settings again, of which there are none to read.
+struct HangUp {
+    signal: Option<Signal>,
+    terminal: bool,
+}
+
+impl HangUp {
+    fn listen() -> io::Result<Self> {
+        // Who started this with nohup(1) wants it to go on; to listen would undo that.
+        let signal = if ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Ok(Self { signal, terminal: File::open("/dev/tty").is_ok() })
+    }
+
+    /// Waits until the terminal is closed; forever where there is none.
+    async fn closed(&mut self) {
+        while let Some(signal) = &mut self.signal
+            && signal.recv().await.is_some()
+        {
+            if self.terminal {
+                return;
+            }
+            tracing::info!("SIGHUP changes nothing: settings are read at the start");
+        }
+        std::future::pending().await
+    }
+}
+
+/// Whether this process was started with SIGHUP ignored, as the kernel tells in proc(5); true where it does not tell.
+fn ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal N is bit N - 1, and SIGHUP is 1 everywhere.
+    mask.is_none_or(|mask| mask & 1 == 1)
 }
 
 impl Backstop {

@@ -86,7 +86,8 @@ impl Secret {
 
     /// Reads the one secret in a file: one secret a line, blanks around it trimmed, empty lines skipped.
     ///
-    /// Warns where others than the owner may read the file.
+    /// Warns where others than the owner may read the file, unless a service manager or a container's runtime keeps
+    /// it there (below `$CREDENTIALS_DIRECTORY` or `/run/secrets`): they guard it by other means than its mode.
     ///
     /// # Errors
     /// A file that can not be read, is over 64 KiB, is not UTF-8, or holds no or no valid secret, or a second
@@ -197,10 +198,20 @@ fn warn_of_readers(file: &File, path: &Path) {
     if let Ok(meta) = file.metadata()
         && meta.is_file()
         && meta.mode() & 0o077 != 0
+        && !is_kept(path)
     {
         let path = path.display();
         tracing::warn!("other users of this host may read the secret file {path}: chmod 600 keeps it secret");
     }
+}
+
+/// systemd shows a credential as 0440 where an access list lets its one user read it, and its folder shuts out the
+/// others; Docker, Podman and Kubernetes show secrets as 0444, in a container where nobody else is.
+#[cfg(unix)]
+fn is_kept(path: &Path) -> bool {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    let inside = |folder: &Path| folder.is_absolute() && path.starts_with(folder);
+    credentials.is_some_and(|folder| inside(Path::new(&folder))) || inside(Path::new("/run/secrets"))
 }
 
 #[cfg(not(unix))]

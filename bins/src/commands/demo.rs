@@ -7,12 +7,14 @@ pub(super) mod node;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
 use talkie_pubsub::Secret;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
@@ -42,6 +44,7 @@ pub(super) async fn run(mut output: Output, log: Option<String>) -> Result<(), F
 
 async fn play(output: &mut Output, log: Option<String>) -> Result<(), Failure> {
     let start = Instant::now();
+    loopback().await?;
     let mut stage = Stage::open(output, log)?;
     stage.meet().await?;
     for (index, (_, payload)) in CAST.iter().enumerate() {
@@ -51,6 +54,22 @@ async fn play(output: &mut Output, log: Option<String>) -> Result<(), Failure> {
     let took_ms = start.elapsed().as_secs_f64() * 1000.0;
     output.print_now(&Event::Done { took_ms })?;
     Ok(output.remark(&next_steps())?)
+}
+
+/// Tries what the demo needs, so that a host without it is told so in one line and not by three nodes.
+async fn loopback() -> Result<(), Failure> {
+    let tried = async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        TcpStream::connect(listener.local_addr()?).await
+    };
+    let silent = |_| Err(std::io::ErrorKind::TimedOut.into());
+    match tokio::time::timeout(STEP_WITHIN, tried).await.unwrap_or_else(silent) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Failed(format!(
+            "the demo stays on the loopback interface, and that is down here or has no address 127.0.0.1 ({error}); \
+             as root, `ip link set lo up` brings it up"
+        ))),
+    }
 }
 
 /// The lines that a reader would type next.

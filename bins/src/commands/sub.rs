@@ -13,6 +13,7 @@ use super::{Session, Setup};
 use crate::args::Wanted;
 use crate::exit::Failure;
 use crate::output::{Event, Output};
+use crate::service::Manager;
 use crate::stop::{Stop, Why};
 
 /// What may wait for a slow terminal or pipe: far more than the library's default, since the command has nothing
@@ -24,9 +25,23 @@ pub(super) async fn run(setup: Setup, wanted: Wanted) -> Result<(), Failure> {
     let deadline = wanted.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
     setup.stop.watch_output();
     setup.stop.unfinished(wanted.count.is_some());
-    let mut session = setup.join().await?;
-    let ended = follow(&mut session, wanted, deadline).await;
-    session.leave(ended).await
+    let mut manager = Manager::find();
+    let stop = setup.stop.clone();
+    let ended = match setup.join().await {
+        Ok(mut session) => {
+            let ended = follow(&mut session, &mut manager, wanted, deadline).await;
+            manager.stopping();
+            session.leave(ended).await
+        }
+        Err(failure) => Err(failure),
+    };
+    match ended {
+        // A service is no pipe whose reader has had enough: its manager should start it again.
+        Err(Failure::Quiet) if manager.is_there() && !stop.signalled() => {
+            Err(Failure::Failed("standard output was closed".to_owned()))
+        }
+        ended => ended,
+    }
 }
 
 /// The nodes that are up, by what was told of them.
@@ -45,6 +60,7 @@ impl Linked {
 
 async fn follow(
     session: &mut Session,
+    manager: &mut Manager,
     wanted: Wanted,
     deadline: Option<Pin<Box<Sleep>>>,
 ) -> Result<(), Failure> {
@@ -68,6 +84,7 @@ async fn follow(
     }
 
     let mut linked = Linked::default();
+    manager.ready(0);
     let mut printed = 0;
     loop {
         match feed.next(&mut session.output).await? {
@@ -90,6 +107,7 @@ async fn follow(
             }
             Heard::Peer(event) => {
                 linked.note(&event);
+                manager.linked(linked.0.len());
                 print_peer(&mut session.output, event)?;
             }
             Heard::Delivery(index, delivery) => {
