@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 const BURST: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(300), Duration::from_millis(700)];
 
-/// Least time between the begins of two bursts, so that a flapping interface makes no storm.
+/// Time between the begins of two bursts in the long run, so that a flapping interface makes no storm.
 const BURST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bursts that may begin sooner after each other: a network comes in steps (the carrier, a link-local address, one
+/// by DHCP), and each may be the first by which others are reached.
+const BURSTS_AT_ONCE: u32 = 3;
 
 /// The steady pace of a small mesh.
 const PACE: Duration = Duration::from_secs(1);
@@ -54,6 +58,10 @@ pub struct Announcer {
     next: Option<Instant>,
     mode: Mode,
     burst_began: Instant,
+    /// When a burst begins that had to wait.
+    again: Option<Instant>,
+    /// Until when the bursts so far last, at [`BURST_PAUSE`] each.
+    bursts_until: Instant,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -68,19 +76,40 @@ impl Announcer {
     /// One that begins with a burst `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { sequence: 0, nodes: 1, due: false, next: Some(now), mode: Mode::Burst, burst_began: now }
+        Self {
+            sequence: 0,
+            nodes: 1,
+            due: false,
+            next: Some(now),
+            mode: Mode::Burst,
+            burst_began: now,
+            again: None,
+            bursts_until: now,
+        }
     }
 
-    /// The interfaces changed: who hears us now may not have heard us yet, so a burst begins, one a second at
-    /// most.
+    /// The interfaces changed: who hears us now may not have heard us yet, so a burst begins, at once where there
+    /// were few of late, and else as soon as one may begin each second.
     pub fn handle_network_change(&mut self, now: Instant) {
-        let waits = matches!(self.mode, Mode::Burst) && self.next == Some(self.burst_began);
-        if waits || matches!(self.mode, Mode::Leaving(_)) {
+        let begins = matches!(self.mode, Mode::Burst) && self.next == Some(self.burst_began);
+        if begins || self.again.is_some() || matches!(self.mode, Mode::Leaving(_)) {
             return;
         }
-        self.burst_began = now.max(self.burst_began + BURST_PAUSE);
+        let at_once = BURST_PAUSE * (BURSTS_AT_ONCE - 1);
+        let begin = self.bursts_until.checked_sub(at_once).unwrap_or(now).max(now);
+        self.bursts_until = self.bursts_until.max(now) + BURST_PAUSE;
+        if begin > now {
+            self.again = Some(begin);
+        } else {
+            self.begin_burst(now);
+        }
+    }
+
+    fn begin_burst(&mut self, now: Instant) {
+        self.again = None;
+        self.burst_began = now;
         self.mode = Mode::Burst;
-        self.next = Some(self.burst_began);
+        self.next = Some(now);
     }
 
     /// How many nodes the mesh has, ourselves included. It sets the pace from the next heartbeat on.
@@ -92,6 +121,7 @@ impl Announcer {
     pub fn handle_leave(&mut self, now: Instant) {
         if !matches!(self.mode, Mode::Leaving(_)) {
             self.due = false;
+            self.again = None;
             self.mode = Mode::Leaving(GOODBYES);
             self.next = Some(now);
         }
@@ -109,12 +139,15 @@ impl Announcer {
     /// When to call [`Self::handle_timeout`]; `None` once the last goodbye is said.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next
+        self.again.into_iter().chain(self.next).min()
     }
 
     /// Makes a heartbeat due if it is time. A late call (a suspended process) makes one due, not all those that
     /// were missed.
     pub fn handle_timeout(&mut self, now: Instant, rng: &mut fastrand::Rng) {
+        if self.again.is_some_and(|again| again <= now) {
+            self.begin_burst(now);
+        }
         if self.next.is_none_or(|next| now < next) {
             return;
         }

@@ -71,7 +71,7 @@ fn a_network_change_begins_a_burst_but_no_storm() {
     let at = run(&mut announcer, &mut rng, changed, Duration::from_millis(1_400));
     assert_eq!(at, BURST);
 
-    // A change every 10 ms for 10 s: at most one burst a second, and the last one is whole.
+    // A change every 10 ms for 10 s: one burst a second after the first three, and the last one is whole.
     let mut now = changed + Duration::from_secs(10);
     let mut sent = 0;
     for _ in 0..1_000 {
@@ -80,10 +80,33 @@ fn a_network_change_begins_a_burst_but_no_storm() {
         sent += usize::from(announcer.poll_transmit().is_some());
         now += Duration::from_millis(10);
     }
-    assert!((8..=40).contains(&sent), "{sent} heartbeats");
+    assert!((30..=48).contains(&sent), "{sent} heartbeats");
     let at = run(&mut announcer, &mut rng, now, Duration::from_millis(1_700));
     let steps: Vec<_> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
     assert_eq!(steps[..3], [100, 200, 400]);
+}
+
+#[test]
+fn a_network_that_comes_in_steps_is_told_each_step_at_once() {
+    let (start, mut rng) = (start(), fastrand::Rng::with_seed(1));
+    let mut announcer = Announcer::new(start);
+    let mut sent = |announcer: &mut Announcer, now| {
+        announcer.handle_timeout(now, &mut rng);
+        announcer.poll_transmit().is_some()
+    };
+    assert!(sent(&mut announcer, start));
+    for step in [20, 40, 60] {
+        let now = start + Duration::from_millis(step);
+        announcer.handle_network_change(now);
+        assert!(sent(&mut announcer, now), "{step}");
+    }
+    // The fourth waits, and what is under way goes on meanwhile.
+    let now = start + Duration::from_millis(80);
+    announcer.handle_network_change(now);
+    assert!(!sent(&mut announcer, now));
+    let at = run(&mut announcer, &mut rng, start, Duration::from_millis(3_000));
+    let at: Vec<_> = at.iter().map(Duration::as_millis).collect();
+    assert_eq!(at[..7], [160, 360, 760, 1_020, 1_120, 1_320, 1_720], "{at:?}");
 }
 
 #[test]
