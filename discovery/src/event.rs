@@ -14,8 +14,9 @@ pub enum Event {
         id: NodeId,
         /// What it is called.
         name: NodeName,
-        /// Where it listens: 1 to 4 addresses that came sealed in the heartbeat and are on-link here, those
-        /// of the interface it was heard on first. Link-local IPv6 has the scope of that interface.
+        /// Where it listens: 1 to 8 addresses that came sealed in its heartbeats and are on-link here, those
+        /// of the interface that it was heard on last first. Link-local IPv6 has the scope of its interface. An
+        /// address that is no longer told is forgotten within 10 s (in a mesh of over 167 nodes, three paces).
         addrs: Vec<SocketAddr>,
         /// Whether it has probably heard this node too: this node has sent a heartbeat since it first heard that
         /// node, or within 20 ms before.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::pace;
-use super::beacon::{Beacon, MAX_ADDRS};
+use super::beacon::Beacon;
 use super::recent::Recent;
 use crate::event::Event;
 use crate::node::{NodeId, NodeName};
@@ -27,6 +27,14 @@ const SILENT_PACES: u32 = 3;
 
 /// The most ways on which copies of one heartbeat are told apart; further ways are taken for replays.
 const MAX_WAYS: usize = 32;
+
+/// The most addresses that are told of one node: those of a heartbeat on each of two networks.
+const MAX_KNOWN: usize = 8;
+
+/// For how long the addresses of a way hold that brings nothing any more while others do: as long as some
+/// heartbeats in a row may be lost there, in paces, and at least so long.
+const TOLD_PACES: u32 = 3;
+const TOLD: Duration = Duration::from_secs(10);
 
 /// The most nodes with something to tell, before those without are sorted out: twice what both tables hold.
 const MAX_NEWS: usize = 4 * MAX_NODES;
@@ -74,8 +82,17 @@ struct Here {
     /// When it was first heard, without a silence since.
     since: Instant,
     name: NodeName,
+    /// What was heard by which way: those of the newest heartbeat in the order in which they came, then others.
+    ways: Vec<Told>,
+}
+
+/// The last heartbeat by one way.
+#[derive(Debug)]
+struct Told {
+    way: Way,
+    sequence: u64,
+    heard: Instant,
     addrs: Vec<SocketAddr>,
-    ways: Vec<Way>,
 }
 
 #[derive(Debug)]
@@ -139,48 +156,40 @@ impl Roster {
                 return Heard::Replayed;
             }
             if beacon.sequence == here.sequence {
-                return self.handle_copy(id, way, addrs);
+                return self.handle_copy(now, id, way, addrs);
             }
         }
-        let since = self.since(now, id);
         self.gone.remove(id);
+        let pace = pace(self.population());
+        let known = self.here.remove(id);
         if beacon.leaving {
-            self.here.remove(id);
             self.put_gone(id, beacon.sequence, true);
         } else {
-            let name = beacon.name.clone();
-            let ways = vec![way];
-            let here = Here { sequence: beacon.sequence, heard: now, since, name, addrs, ways };
+            let (sequence, name) = (beacon.sequence, beacon.name.clone());
+            let mut here = Here { sequence, heard: now, since: now, name, ways: Vec::new() };
+            if let Some(known) = known {
+                here.follow(known, pace);
+            }
+            here.put(0, Told { way, sequence, heard: now, addrs });
             self.put_here(id, here);
         }
         self.tell(id);
         Heard::Fresh
     }
 
-    /// Since when a node that is heard `now` is heard without a silence.
-    fn since(&self, now: Instant, id: NodeId) -> Instant {
-        let silence = pace(self.population()) * SILENT_PACES;
-        let known = self.here.value(id);
-        known
-            .filter(|here| now.saturating_duration_since(here.heard) <= silence)
-            .map_or(now, |here| here.since)
-    }
-
-    fn handle_copy(&mut self, id: NodeId, way: Way, addrs: Vec<SocketAddr>) -> Heard {
+    fn handle_copy(&mut self, now: Instant, id: NodeId, way: Way, addrs: Vec<SocketAddr>) -> Heard {
         let Some(here) = self.here.value_mut(id) else {
             return Heard::Replayed;
         };
-        if here.ways.contains(&way) || here.ways.len() >= MAX_WAYS {
+        let sequence = here.sequence;
+        let current = here.ways.iter().take_while(|told| told.sequence == sequence);
+        let current: Vec<_> = current.map(|told| told.way).collect();
+        if current.contains(&way) || current.len() >= MAX_WAYS {
             return Heard::Replayed;
         }
-        here.ways.push(way);
-        let before = here.addrs.len();
-        for addr in addrs {
-            if here.addrs.len() < MAX_ADDRS && !here.addrs.contains(&addr) {
-                here.addrs.push(addr);
-            }
-        }
-        if here.addrs.len() > before {
+        let before = here.addrs();
+        here.put(current.len(), Told { way, sequence, heard: now, addrs });
+        if here.addrs().iter().any(|addr| !before.contains(addr)) {
             self.tell(id);
         }
         Heard::Copy
@@ -193,9 +202,9 @@ impl Roster {
             self.in_news.remove(&id);
             if let Some(here) = self.here.value(id) {
                 // Without an address there is nobody to dial: a copy by another way may bring some.
-                if !here.addrs.is_empty() {
+                let (name, addrs) = (here.name.clone(), here.addrs());
+                if !addrs.is_empty() {
                     let mutual = self.sent.is_some_and(|sent| sent + CROSSED >= here.since);
-                    let (name, addrs) = (here.name.clone(), here.addrs.clone());
                     return Some(Event::Seen { id, name, addrs, mutual });
                 }
             } else if self.gone.value(id).is_some_and(|gone| gone.left) {
@@ -258,6 +267,37 @@ impl Roster {
             self.news.retain(|id| here.value(*id).is_some() || gone.value(*id).is_some_and(|gone| gone.left));
             self.in_news = self.news.iter().copied().collect();
         }
+    }
+}
+
+impl Here {
+    /// Takes over what still holds of what was known before this heartbeat.
+    fn follow(&mut self, known: Self, pace: Duration) {
+        let now = self.heard;
+        if now.saturating_duration_since(known.heard) <= pace * SILENT_PACES {
+            self.since = known.since;
+        }
+        let told = TOLD.max(pace * TOLD_PACES);
+        self.ways = known.ways;
+        self.ways.retain(|way| now.saturating_duration_since(way.heard) <= told);
+    }
+
+    /// Puts in what was heard by a way, in the place of what was heard there before.
+    fn put(&mut self, at: usize, told: Told) {
+        self.ways.retain(|other| other.way != told.way);
+        self.ways.insert(at.min(self.ways.len()), told);
+        self.ways.truncate(MAX_WAYS);
+    }
+
+    /// The addresses by all ways, each once.
+    fn addrs(&self) -> Vec<SocketAddr> {
+        let mut all = Vec::new();
+        for addr in self.ways.iter().flat_map(|told| &told.addrs) {
+            if all.len() < MAX_KNOWN && !all.contains(addr) {
+                all.push(*addr);
+            }
+        }
+        all
     }
 }
 

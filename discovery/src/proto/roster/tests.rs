@@ -99,8 +99,37 @@ fn a_copy_by_another_way_is_neither_fresh_nor_replayed() {
         rig.hear_by(way, &beacon(7, 1), &[&addr]);
     }
     let [Event::Seen { addrs, .. }] = &rig.events()[..] else { panic!() };
-    assert_eq!(addrs.len(), MAX_ADDRS);
+    assert_eq!(addrs.len(), MAX_KNOWN);
     assert_eq!(rig.hear_by(200, &beacon(7, 1), &[]), Heard::Replayed, "ways are bounded");
+}
+
+#[test]
+fn a_node_on_two_networks_has_the_addresses_of_both() {
+    let mut rig = Rig::new();
+    let told = |rig: &mut Rig| {
+        let events = rig.events();
+        let [Event::Seen { addrs, .. }] = &events[..] else { panic!("{events:?}") };
+        addrs.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (one, other) = (["192.0.2.7:1", "[fe80::7%2]:1"], ["198.51.100.7:1", "192.0.2.7:1"]);
+    rig.hear_by(1, &beacon(7, 1), &one);
+    rig.hear_by(2, &beacon(7, 1), &other);
+    assert_eq!(told(&mut rig), ["192.0.2.7:1", "[fe80::7%2]:1", "198.51.100.7:1"]);
+    // Each heartbeat tells of both at once, whichever way it comes by first; that way's addresses come first.
+    rig.now += SECOND;
+    rig.hear_by(2, &beacon(7, 2), &other);
+    assert_eq!(told(&mut rig), ["198.51.100.7:1", "192.0.2.7:1", "[fe80::7%2]:1"]);
+    rig.hear_by(1, &beacon(7, 2), &one);
+    assert!(rig.events().is_empty(), "nothing new in the copy");
+    // One network is cut, and the other's address changes: what was told by the one remains for a while.
+    for sequence in 3..=12 {
+        rig.now += SECOND;
+        rig.hear_by(2, &beacon(7, sequence), &["198.51.100.8:1"]);
+        assert_eq!(told(&mut rig), ["198.51.100.8:1", "192.0.2.7:1", "[fe80::7%2]:1"], "{sequence}");
+    }
+    rig.now += SECOND;
+    rig.hear_by(2, &beacon(7, 13), &["198.51.100.8:1"]);
+    assert_eq!(told(&mut rig), ["198.51.100.8:1"]);
 }
 
 #[test]
