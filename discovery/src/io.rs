@@ -2,6 +2,7 @@
 
 pub(crate) mod driver;
 mod interfaces;
+mod kernel;
 mod notices;
 mod partners;
 mod receiver;

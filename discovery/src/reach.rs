@@ -15,7 +15,8 @@ pub struct Interface {
     pub multicast: bool,
     /// Whether the system says that it has a carrier.
     pub running: bool,
-    /// Its addresses and the lengths of their prefixes in bits, in the system's order.
+    /// Its usable addresses and the lengths of their prefixes in bits, in the system's order. An IPv6 address that
+    /// the system still checks for duplicates is not usable yet.
     pub addrs: Vec<(IpAddr, u8)>,
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What discovery did since its start. Each counter only grows.
+        /// What discovery did since its start. Each counter only grows, but those that say `now`.
         #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
@@ -51,6 +51,20 @@ counters! {
     rejected_malformed,
     /// Refused: not newer than what was heard of that node.
     rejected_replayed,
+    /// Sockets that are open now: one for each interface and family.
+    sockets,
+    /// Sockets that could not be opened, or not join their group; tried again with each look.
+    socket_errors,
+    /// Nodes that are heard now, without this one.
+    nodes,
+    /// Times that the kernel told of a change of interfaces or addresses; those at about the same time count once.
+    notices,
+    /// Looks at the interfaces.
+    looks,
+    /// Looks that found a change of the interfaces or their addresses.
+    network_changes,
+    /// Look-ups of partners that led to no address.
+    partner_errors,
 }
 
 /// Reads the counters, also where the [`Discovery`](crate::Discovery) is out of reach.
@@ -72,5 +86,9 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(value.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

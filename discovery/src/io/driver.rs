@@ -1,5 +1,6 @@
 //! The one loop.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::kernel::Kernel;
 use super::notices::Notices;
 use super::partners;
 use super::receiver::{Came, Failed, Receiver};
@@ -18,16 +20,15 @@ use crate::keys::HeartbeatKey;
 use crate::node::Announcement;
 use crate::proto::addresses::admitted;
 use crate::proto::announcer::{Announcer, Pulse};
+use crate::proto::lookout::Lookout;
 use crate::proto::open::{Opener, Refusal};
+use crate::proto::removed::Removed;
 use crate::proto::roster::{Heard, Roster};
 use crate::reach::Reach;
 use crate::stats::Counters;
 
 /// Events that wait for a slow reader beside the roster's own bounded queue.
 pub(crate) const EVENTS: usize = 64;
-
-/// The pause between two looks at the interfaces: a new network is used within it. A look costs about 0.1 ms.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The pause between two renewals of the memberships, which can be lost without a word.
 const REJOIN: Duration = Duration::from_secs(30);
@@ -66,7 +67,8 @@ pub(crate) struct Driver {
     roster: Roster,
     sockets: Sockets,
     notices: Notices,
-    look_at: Instant,
+    kernel: Option<Kernel>,
+    lookout: Lookout,
     rejoin_at: Instant,
     silence_at: Option<Instant>,
     again: Option<(Instant, Pulse)>,
@@ -87,7 +89,8 @@ pub(crate) async fn run(start: Start) {
         roster: Roster::new(who.id),
         sockets: Sockets::default(),
         notices: Notices::default(),
-        look_at: now + LOOK,
+        kernel: None,
+        lookout: Lookout::new(now),
         rejoin_at: now + REJOIN,
         silence_at: Some(now + SILENCE),
         again: None,
@@ -109,6 +112,7 @@ impl Driver {
         let mut rng = fastrand::Rng::new();
         let mut receiver = Receiver::new();
         let (mut leaving, mut heeded) = (false, true);
+        self.listen_to_kernel(Instant::now());
         // Not a change yet: the announcer begins with a burst anyhow.
         self.sync_first(Instant::now());
         loop {
@@ -130,6 +134,7 @@ impl Driver {
                     Err(Failed(at, error)) => {
                         tracing::debug!("cannot hear heartbeats: {error}");
                         self.sockets.close(at);
+                        self.lookout.handle_wish(Instant::now());
                     }
                 },
                 room = found.reserve(), if heeded && self.roster.has_news() => match room {
@@ -139,6 +144,9 @@ impl Driver {
                     // Nobody reads any more, but the others still want to know that we are here.
                     Err(_) => heeded = false,
                 },
+                noticed = noticed(self.kernel.as_ref()), if !self.lookout.is_roused() => {
+                    self.handle_noticed(noticed);
+                }
                 () = tokio::time::sleep_until(self.poll_timeout().into()) => {}
             }
         }
@@ -148,17 +156,18 @@ impl Driver {
         let announcer = self.announcer.poll_timeout().filter(|_| self.config.multicast);
         let again = self.again.map(|(at, _)| at);
         let times = [announcer, again, self.roster.poll_timeout(), self.silence_at, Some(self.rejoin_at)];
-        times.into_iter().flatten().fold(self.look_at, Instant::min)
+        times.into_iter().flatten().fold(self.lookout.poll_timeout(), Instant::min)
     }
 
     fn handle_timeouts(&mut self, now: Instant, rng: &mut fastrand::Rng) {
-        if now >= self.look_at {
-            self.look_at = now + LOOK;
+        if self.lookout.handle_timeout(now) {
             self.look(now);
         }
         if now >= self.rejoin_at {
             self.rejoin_at = now + REJOIN;
-            self.sockets.rejoin();
+            if self.sockets.rejoin() {
+                self.lookout.handle_wish(now);
+            }
         }
         if self.silence_at.is_some_and(|at| now >= at) {
             self.silence_at = None;
@@ -168,7 +177,9 @@ impl Driver {
         if !self.config.multicast {
             return;
         }
-        self.announcer.handle_population(self.roster.population());
+        let population = self.roster.population();
+        self.counters.nodes.set(population - 1);
+        self.announcer.handle_population(population);
         self.announcer.handle_timeout(now, rng);
         if let Some(pulse) = self.announcer.poll_transmit() {
             self.send(Which::All, pulse, now);
@@ -193,38 +204,83 @@ impl Driver {
         self.again = unready.then(|| (now + AGAIN, pulse));
     }
 
-    fn look(&mut self, now: Instant) {
-        let reach = match Reach::look_again(&self.config.interfaces) {
-            Ok(reach) => reach,
-            Err(error) => return tracing::debug!("{error}"),
-        };
-        let moved = self.reach.send_if_modified(|known| {
-            let moved = **known != reach;
-            if moved {
-                *known = Arc::new(reach);
+    fn listen_to_kernel(&mut self, now: Instant) {
+        match Kernel::listen() {
+            Ok(kernel) => self.kernel = Some(kernel),
+            Err(error) => self.handle_deaf(&error, now),
+        }
+    }
+
+    fn handle_noticed(&mut self, noticed: io::Result<()>) {
+        let now = Instant::now();
+        match noticed {
+            Ok(()) => {
+                self.counters.notices.add();
+                self.lookout.handle_notice(now);
             }
-            moved
-        });
-        self.follow_reach(moved, now);
+            Err(error) => self.handle_deaf(&error, now),
+        }
+    }
+
+    fn handle_deaf(&mut self, error: &io::Error, now: Instant) {
+        tracing::debug!("no notices of the kernel, looking at the interfaces every second: {error}");
+        self.kernel = None;
+        self.lookout.handle_deaf(now);
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.counters.looks.add();
+        let mut removed = Removed::default();
+        // Before the look: what changes while it lasts leads to another one.
+        if let Some(Err(error)) = self.kernel.as_ref().map(|kernel| kernel.read(&mut removed)) {
+            self.handle_deaf(&error, now);
+        }
+        let moved = match Reach::look_again(&self.config.interfaces) {
+            Ok(reach) => self.reach.send_if_modified(|known| {
+                let moved = **known != reach;
+                if moved {
+                    *known = Arc::new(reach);
+                }
+                moved
+            }),
+            Err(error) => {
+                tracing::debug!("{error}");
+                false
+            }
+        };
+        if moved {
+            self.counters.network_changes.add();
+        }
+        self.follow_reach(moved, &removed, now);
+        // An address may have become ready.
+        self.again = self.again.map(|(_, pulse)| (now, pulse));
     }
 
     fn sync_first(&mut self, now: Instant) {
-        self.follow_reach(false, now);
+        self.follow_reach(false, &Removed::default(), now);
         self.announcer = Announcer::new(now);
     }
 
     /// Opens and closes sockets after the interfaces, and speaks up where something changed.
-    fn follow_reach(&mut self, moved: bool, now: Instant) {
+    fn follow_reach(&mut self, moved: bool, removed: &Removed, now: Instant) {
         if !self.config.multicast {
             return;
         }
         let reach = Arc::clone(&self.reach.borrow());
-        if self.sockets.sync(&reach, self.config.groups, &mut self.notices, now) || moved {
+        let synced =
+            self.sockets.sync(&reach, self.config.groups, removed, &self.counters, &mut self.notices, now);
+        if synced || moved {
             self.announcer.handle_network_change(now);
+        }
+        self.counters.sockets.set(self.sockets.all.len());
+        if self.sockets.lacking {
+            self.lookout.handle_wish(now);
         }
         let waits = self.lacks_network(&reach);
         if waits && !self.waits_for_network {
-            tracing::info!("waiting for a network: only loopback is usable");
+            tracing::warn!("waiting for a network: no interface but loopback is usable");
+        } else if self.waits_for_network && !waits {
+            tracing::info!("a network is there");
         }
         self.waits_for_network = waits;
     }
@@ -270,6 +326,14 @@ impl Driver {
                 self.opener.handle_proven(now, came.source);
             }
         }
+    }
+}
+
+/// Waits for ever where there are no notices.
+async fn noticed(kernel: Option<&Kernel>) -> io::Result<()> {
+    match kernel {
+        Some(kernel) => kernel.noticed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What interfaces this host has now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
@@ -9,7 +9,11 @@ use nix::sys::socket::SockaddrStorage;
 
 use crate::config::InterfaceSpec;
 use crate::error::InterfaceError;
+use crate::proto::inet6::unusable;
 use crate::reach::{Interface, Reach, is_link_local_v6};
+
+/// Linux's table of IPv6 addresses, as this thread's network has it.
+const TABLE: &str = "/proc/thread-self/net/if_inet6";
 
 impl Reach {
     /// What is there now. Without `specs` every usable interface, else the chosen ones; loopback always.
@@ -77,24 +81,51 @@ struct Found {
 fn list() -> Result<Vec<Found>, InterfaceError> {
     let mut by_name = BTreeMap::new();
     for entry in getifaddrs().map_err(|errno| InterfaceError::List(errno.into()))? {
-        let found = by_name.entry(entry.interface_name.clone()).or_insert_with(|| found(&entry));
+        // An IPv4 address can have a label, as `eth0:1`, which is no interface.
+        let name = entry.interface_name.split(':').next().unwrap_or_default();
+        let found = by_name.entry(name.to_owned()).or_insert_with(|| found(name, &entry));
+        if let Some(link) = entry.address.as_ref().and_then(SockaddrStorage::as_link_addr) {
+            found.interface.index = link.ifindex().try_into().unwrap_or(0);
+        }
         if let Some(ip) = entry.address.as_ref().and_then(ip_of) {
             let prefix = entry.netmask.as_ref().and_then(ip_of).map_or(0, prefix_len);
             found.interface.addrs.push((ip, prefix));
         }
     }
-    let mut all: Vec<_> = by_name.into_values().filter(|found| found.interface.index != 0).collect();
+    let mut all: Vec<_> = by_name.into_values().map(with_index).collect();
+    // It may be gone by now: then it has no index, and is left out.
+    all.retain(|found| found.interface.index != 0);
+    leave_out_unusable(&mut all);
     all.sort_by_key(|found| (!found.interface.loopback, found.interface.index));
     Ok(all)
 }
 
-fn found(entry: &InterfaceAddress) -> Found {
+fn with_index(mut found: Found) -> Found {
+    let interface = &mut found.interface;
+    if interface.index == 0 {
+        interface.index = if_nametoindex(interface.name.as_str()).unwrap_or(0);
+    }
+    found
+}
+
+/// An address that cannot be used yet would be told for nothing; when it can be, that is a change. Where the table
+/// cannot be had, sending shows it.
+fn leave_out_unusable(all: &mut [Found]) {
+    let table = std::fs::read_to_string(TABLE).unwrap_or_default();
+    let unusable: HashSet<_> = unusable(&table).map(|(index, ip)| (index, IpAddr::V6(ip))).collect();
+    if !unusable.is_empty() {
+        for interface in all.iter_mut().map(|found| &mut found.interface) {
+            interface.addrs.retain(|(ip, _)| !unusable.contains(&(interface.index, *ip)));
+        }
+    }
+}
+
+fn found(name: &str, entry: &InterfaceAddress) -> Found {
     let flags = entry.flags;
     let loopback = flags.contains(InterfaceFlags::IFF_LOOPBACK);
     let interface = Interface {
-        name: entry.interface_name.clone(),
-        // It may be gone between the two calls: then it has no index, and is left out.
-        index: if_nametoindex(entry.interface_name.as_str()).unwrap_or(0),
+        name: name.to_owned(),
+        index: 0,
         loopback,
         multicast: loopback || flags.contains(InterfaceFlags::IFF_MULTICAST),
         running: flags.contains(InterfaceFlags::IFF_RUNNING),

@@ -10,8 +10,10 @@ use tokio::net::UdpSocket;
 
 use super::notices::Notices;
 use crate::config::Groups;
+use crate::proto::removed::Removed;
 use crate::proto::roster::Way;
 use crate::reach::{Interface, Reach};
+use crate::stats::Counters;
 
 /// Heartbeats stay on the link: the lowest time to live of IPv4, and hop limit of IPv6.
 const HOPS: u32 = 1;
@@ -78,24 +80,31 @@ impl GroupSocket {
 pub(crate) struct Sockets {
     /// Loopback first, then by interface, IPv4 first.
     pub(crate) all: Vec<GroupSocket>,
+    /// Whether one that should be there could not be opened.
+    pub(crate) lacking: bool,
 }
 
 impl Sockets {
-    /// Opens what is missing for `reach` and closes what it no longer has. Returns whether anything changed.
-    /// What can not be opened is tried again with the next call.
+    /// Opens what is missing for `reach`, or was `removed` and is there again, and closes what it no longer has.
+    /// Returns whether anything changed. What can not be opened is tried again with the next call.
     pub(crate) fn sync(
         &mut self,
         reach: &Reach,
         groups: Groups,
+        removed: &Removed,
+        counters: &Counters,
         notices: &mut Notices,
         now: Instant,
     ) -> bool {
         let mut had = std::mem::take(&mut self.all);
-        let mut changed = false;
+        let (mut changed, mut failed) = (false, None);
         let interfaces = reach.interfaces.iter().filter(|interface| interface.multicast);
         for (interface, place, group) in interfaces.flat_map(|interface| places(interface, groups)) {
-            if let Some(at) = had.iter().position(|socket| socket.place == place) {
-                self.all.push(had.swap_remove(at));
+            let kept = |socket: &GroupSocket| socket.place == place && !removed.has(place.index);
+            if let Some(at) = had.iter().position(kept) {
+                let mut socket = had.swap_remove(at);
+                socket.name.clone_from(&interface.name);
+                self.all.push(socket);
                 continue;
             }
             match open(interface, place, group) {
@@ -104,14 +113,25 @@ impl Sockets {
                     changed = true;
                     self.all.push(socket);
                 }
-                Err(error) => refused(interface, group, &error, notices, now),
+                Err(error) => {
+                    counters.socket_errors.add();
+                    refused(interface, group, &error, notices, now);
+                    failed = Some(error);
+                }
             }
         }
+        let lacking = failed.is_some();
+        if let Some(error) = failed.filter(|_| self.all.iter().all(|socket| socket.loopback)) {
+            nowhere(reach, &error, notices, now);
+        }
+        self.lacking = lacking;
         changed || !had.is_empty()
     }
 
-    /// Makes sure of the membership of every socket; closes those that have lost it for good.
-    pub(crate) fn rejoin(&mut self) {
+    /// Makes sure of the membership of every socket; closes those that have lost it for good, and returns whether
+    /// there were such.
+    pub(crate) fn rejoin(&mut self) -> bool {
+        let had = self.all.len();
         self.all.retain(|socket| {
             let joined = socket.rejoin();
             if let Err(error) = &joined {
@@ -119,6 +139,7 @@ impl Sockets {
             }
             joined.is_ok()
         });
+        self.all.len() < had
     }
 
     /// Closes a socket that failed; the next [`Self::sync`] opens another one.
@@ -184,6 +205,16 @@ fn join(socket: &Socket, group: SocketAddr, index: u32) -> io::Result<()> {
     }
 }
 
+/// Where not even one interface beyond loopback could be joined, though there are some, that is worth a word more.
+fn nowhere(reach: &Reach, error: &io::Error, notices: &mut Notices, now: Instant) {
+    let beyond = reach.interfaces.iter().any(|interface| !interface.loopback && interface.multicast);
+    if beyond && notices.is_due("nowhere", now) {
+        tracing::warn!(
+            "multicast can be joined on no interface ({error}): other hosts are found by partners only; trying again"
+        );
+    }
+}
+
 fn refused(interface: &Interface, group: SocketAddr, error: &io::Error, notices: &mut Notices, now: Instant) {
     let name = &interface.name;
     let group = match group {
@@ -196,6 +227,7 @@ fn refused(interface: &Interface, group: SocketAddr, error: &io::Error, notices:
     if !common && notices.is_due(&format!("open {group} {name}"), now) {
         let meaning = match error.kind() {
             io::ErrorKind::AddrInUse => ": another program holds this port for itself alone",
+            io::ErrorKind::PermissionDenied => ": this program is not permitted to",
             _ => "",
         };
         tracing::warn!("no heartbeats of {group} on {name}: {error}{meaning}");

@@ -1,0 +1,94 @@
+//! The kernel's notices of interfaces and addresses that change (rtnetlink). They only wake a look.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use linux::Kernel;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) use other::Kernel;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux {
+    use std::io;
+
+    use netlink_sys::protocols::NETLINK_ROUTE;
+    use netlink_sys::{Socket, SocketAddr};
+    use nix::errno::Errno;
+    use nix::libc::{RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK};
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    use crate::proto::removed::Removed;
+
+    /// What is wanted: interfaces, and addresses of both families.
+    const GROUPS: [i32; 3] = [RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR];
+
+    /// Room for what matters of one notice; the rest of a longer one is cut off.
+    const ROOM: usize = 4096;
+
+    /// The most notices that are read for one look, several times what the socket holds; more lead to another look.
+    const MOST: usize = 1_024;
+
+    /// Tells that something changed.
+    pub(crate) struct Kernel(AsyncFd<Socket>);
+
+    impl Kernel {
+        /// Listens from now on. Must be called within a runtime.
+        pub(crate) fn listen() -> io::Result<Self> {
+            let mut socket = Socket::new(NETLINK_ROUTE)?;
+            socket.set_non_blocking(true)?;
+            let groups = GROUPS.iter().fold(0, |all, group| all | group.unsigned_abs());
+            socket.bind(&SocketAddr::new(0, groups))?;
+            // Unsound only for types that change or close their descriptor meanwhile; its successor is `unsafe` to call.
+            #[allow(deprecated)]
+            Ok(Self(AsyncFd::with_interest(socket, Interest::READABLE)?))
+        }
+
+        /// Waits until there are notices to read. Cancel-safe.
+        pub(crate) async fn noticed(&self) -> io::Result<()> {
+            // That it is readable is kept until all is read.
+            self.0.readable().await.map(drop)
+        }
+
+        /// Reads the notices that are there.
+        pub(crate) fn read(&self, removed: &mut Removed) -> io::Result<()> {
+            let mut buffer = [0; ROOM];
+            for _ in 0..MOST {
+                let mut room = buffer.as_mut_slice();
+                match self.0.try_io(Interest::READABLE, |socket| socket.recv(&mut room, 0)) {
+                    Ok(size) => removed.handle_notices(buffer.get(..size).unwrap_or(&buffer)),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // More came than the socket holds.
+                    Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
+                        removed.handle_overrun()
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod other {
+    use std::io;
+
+    use crate::proto::removed::Removed;
+
+    /// Nothing tells here: the interfaces are looked at every second.
+    pub(crate) enum Kernel {}
+
+    impl Kernel {
+        pub(crate) fn listen() -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) async fn noticed(&self) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(crate) fn read(&self, _removed: &mut Removed) -> io::Result<()> {
+            match *self {}
+        }
+    }
+}
