@@ -315,7 +315,7 @@ impl Driver {
         let reach = Arc::clone(&self.reach.borrow());
         let addrs = reach
             .interface(socket.index())
-            .map(|interface| admitted(&beacon.addrs, beacon.port, interface, &reach))
+            .map(|interface| admitted(&beacon.addrs, beacon.port, came.source, interface, &reach))
             .unwrap_or_default();
         match self.roster.handle_beacon(now, socket.way(), &beacon, addrs) {
             Heard::Own => counters.own.add(),

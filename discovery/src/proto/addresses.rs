@@ -60,11 +60,20 @@ fn kind(ip: IpAddr) -> usize {
     }
 }
 
-/// Which of the addresses in a heartbeat that was heard on `interface` may be dialled, at most [`MAX_ADDRS`]:
-/// those on-link for one of our interfaces, of the interface that it was heard on first. Loopback addresses count
-/// only where the heartbeat came by loopback, or a host could be made to dial its own services.
+/// Which of the addresses in a heartbeat from `source` that was heard on `interface` may be dialled, at most
+/// [`MAX_ADDRS`]: those on-link for one of our interfaces, of the interface that it was heard on first. Loopback
+/// addresses count only where the heartbeat came by loopback, or a host could be made to dial its own services.
+/// An address of this host is another host's too where both have a bridge of containers with it: it counts only
+/// in what comes from this host.
 #[must_use]
-pub fn admitted(addrs: &[IpAddr], port: NonZeroU16, interface: &Interface, reach: &Reach) -> Vec<SocketAddr> {
+pub fn admitted(
+    addrs: &[IpAddr],
+    port: NonZeroU16,
+    source: IpAddr,
+    interface: &Interface,
+    reach: &Reach,
+) -> Vec<SocketAddr> {
+    let from_here = interface.loopback || is_own(source, interface, reach);
     let mut near = Vec::with_capacity(MAX_ADDRS);
     let mut far = Vec::with_capacity(MAX_ADDRS);
     for ip in addrs.iter().map(IpAddr::to_canonical) {
@@ -72,7 +81,7 @@ pub fn admitted(addrs: &[IpAddr], port: NonZeroU16, interface: &Interface, reach
         if ip.is_unspecified() || ip.is_multicast() || near.contains(&addr) || far.contains(&addr) {
             continue;
         }
-        if ip.is_loopback() && !interface.loopback {
+        if (ip.is_loopback() && !interface.loopback) || (!from_here && is_own(ip, interface, reach)) {
             continue;
         }
         if interface.on_link(ip) {
@@ -84,6 +93,12 @@ pub fn admitted(addrs: &[IpAddr], port: NonZeroU16, interface: &Interface, reach
     near.append(&mut far);
     near.truncate(MAX_ADDRS);
     near
+}
+
+/// Whether `ip` is an address of this host; a link-local one, on this interface.
+fn is_own(ip: IpAddr, interface: &Interface, reach: &Reach) -> bool {
+    let ip = ip.to_canonical();
+    if is_link_local_v6(ip) { interface.addrs.iter().any(|(own, _)| *own == ip) } else { reach.has(ip) }
 }
 
 #[cfg(test)]
@@ -132,10 +147,15 @@ mod tests {
     }
 
     fn heard(index: u32, addrs: &[&str]) -> Vec<String> {
+        heard_from(if index == 1 { "127.0.0.1" } else { "192.0.2.9" }, index, addrs)
+    }
+
+    fn heard_from(source: &str, index: u32, addrs: &[&str]) -> Vec<String> {
         let reach = reach();
         let addrs: Vec<_> = addrs.iter().map(|ip| ip.parse().unwrap()).collect();
         let port = NonZeroU16::new(7).unwrap();
-        let admitted = admitted(&addrs, port, reach.interface(index).unwrap(), &reach);
+        let source = source.parse().unwrap();
+        let admitted = admitted(&addrs, port, source, reach.interface(index).unwrap(), &reach);
         admitted.iter().map(ToString::to_string).collect()
     }
 
@@ -155,6 +175,20 @@ mod tests {
         assert_eq!(heard(1, &["127.0.0.1", "::1"]), ["127.0.0.1:7", "[::1]:7"]);
         assert!(heard(2, &["127.0.0.1", "::1", "::ffff:127.0.0.1"]).is_empty());
         assert_eq!(heard(1, &["192.0.2.2"]), ["192.0.2.2:7"]);
+    }
+
+    #[test]
+    fn an_address_of_ours_is_the_others_only_on_this_host() {
+        let told = ["192.0.2.9", "198.51.100.3", "::ffff:192.0.2.2", "fd00::2", "fe80::2"];
+        assert_eq!(heard_from("192.0.2.9", 2, &told), ["192.0.2.9:7"]);
+        assert_eq!(heard_from("fe80::9", 2, &told), ["192.0.2.9:7"]);
+        let on_this_host = ["192.0.2.9:7", "192.0.2.2:7", "[fd00::2]:7", "[fe80::2%2]:7"];
+        for source in ["192.0.2.2", "fe80::2", "fd00::2", "198.51.100.3"] {
+            assert_eq!(heard_from(source, 2, &told), on_this_host, "{source}");
+        }
+        assert_eq!(heard(1, &["192.0.2.2"]), ["192.0.2.2:7"], "by loopback");
+        // The same link-local address on another network is another host.
+        assert_eq!(heard_from("fe80::3", 2, &["fe80::3"]), ["[fe80::3%2]:7"]);
     }
 
     #[test]
