@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kernel::Kernel;
 use super::notices::Notices;
-use super::partners;
+use super::partners::Follower;
 use super::receiver::{Came, Failed, Receiver};
 use super::sender::{Sender, Which};
 use super::socket::Sockets;
@@ -80,7 +80,15 @@ pub(crate) async fn run(start: Start) {
     let Start { config, key, who, linked, reach, counters, stop, abandon, found } = start;
     let mut followers = JoinSet::new();
     for (number, (partner, linked)) in config.partners.iter().zip(linked).enumerate() {
-        followers.spawn(partners::follow(number, partner.clone(), linked, found.clone()));
+        let follower = Follower {
+            number,
+            partner: partner.clone(),
+            linked,
+            reach: reach.subscribe(),
+            found: found.clone(),
+            counters: Arc::clone(&counters),
+        };
+        followers.spawn(follower.run());
     }
     let now = Instant::now();
     let driver = Driver {
