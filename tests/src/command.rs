@@ -87,6 +87,7 @@ pub struct Talkie {
     variables: Vec<(OsString, OsString)>,
     namespace: Option<String>,
     lo: bool,
+    held: bool,
     label: String,
     input: Option<Vec<u8>>,
 }
@@ -112,6 +113,7 @@ impl Talkie {
             variables: Vec::new(),
             namespace: None,
             lo: matches!(command, "join" | "sub" | "pub" | "peers"),
+            held: false,
             label: command.to_owned(),
             input: None,
         }
@@ -166,6 +168,13 @@ impl Talkie {
         self
     }
 
+    /// The process waits for a line on its standard input before it becomes the command, so that many can be let
+    /// go at once.
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
     /// What [`Talkie::run`] writes to the command's standard input. Without it the input is empty.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
@@ -210,15 +219,11 @@ impl Talkie {
     }
 
     fn command(&self) -> Command {
-        let mut command = match &self.namespace {
-            None => Command::new(binary()),
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(binary());
-                command
-            }
-        };
-        command.args(&self.args);
+        let entered = self.namespace.iter().flat_map(|namespace| ["ip", "netns", "exec", namespace]);
+        let held = ["sh", "-c", "read _; exec \"$0\" \"$@\""].into_iter().filter(|_| self.held);
+        let mut words = entered.chain(held).map(OsStr::new).chain([binary().as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(&self.args);
         if self.lo {
             command.args(["--interface", "lo"]);
         }

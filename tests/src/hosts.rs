@@ -1,40 +1,57 @@
-//! Network namespaces on a bridge as hosts of a LAN.
+//! Network namespaces on bridges as hosts of LANs.
 //!
-//! One namespace holds the bridge (the switch), each host is a namespace with one cable to it. None of the
-//! machine's own interfaces is touched, and there is no route out: what happens here stays here.
+//! One namespace holds the bridges (the switches), each host is a namespace with a cable to one or more of them,
+//! and where there are subnets a router stands between them. None of the machine's own interfaces is touched, and
+//! there is no route out: what happens here stays here.
+//!
+//! What goes wrong is a value, [`Fault`], that is injected into a [`Lan`] and healed; what happens is counted by
+//! [`Counter`]s on the switch and read from the hosts' own tables.
+
+mod build;
+mod count;
+mod fault;
+mod resolver;
+mod tools;
 
 use std::{
+    collections::BTreeMap,
     env,
-    fs::File,
+    fmt::Write as _,
     io::Write,
-    panic::resume_unwind,
-    process::{Command, Output, Stdio},
+    process::Command,
     sync::{
-        Mutex, OnceLock,
+        Mutex,
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Instant,
 };
 
+use self::{
+    build::{can_build, remove},
+    tools::{ip, run, works},
+};
 use nix::{
-    sched::{CloneFlags, setns},
-    unistd::Uid,
+    sys::signal::{Signal, kill},
+    unistd::{Pid, Uid},
 };
 
+pub use self::{
+    count::Counter,
+    fault::{Fault, Injected, Traffic},
+    resolver::Resolver,
+};
 use crate::{command::Talkie, mesh::Member};
-
-/// The beginning of every namespace of these tests.
-const PREFIX: &str = "talkie-test-";
 
 /// True where hosts can be built: root, and `ip netns` and `nft` at hand.
 ///
-/// Otherwise the test named is skipped: a line `SKIPPED: …` goes to standard output, past the test
+/// Otherwise the test that asks is skipped: a line `SKIPPED: …` goes to standard output, past the test
 /// harness, so that skipped tests can be counted.
 ///
 /// # Panics
 /// With `CI=true`, where these tests must run.
 #[must_use]
-pub fn require_root(test: &str) -> bool {
+pub fn require_root() -> bool {
     let missing = if !Uid::effective().is_root() {
         Some("root")
     } else if !can_build() {
@@ -45,6 +62,9 @@ pub fn require_root(test: &str) -> bool {
         None
     };
     let Some(missing) = missing else { return true };
+    // The harness names a test's thread after it.
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
     let must = env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!must, "with CI=true {test} must run, and there is no {missing}");
     let line = format!("SKIPPED: {test} (needs root and network namespaces; there is no {missing})\n");
@@ -53,43 +73,46 @@ pub fn require_root(test: &str) -> bool {
     false
 }
 
-/// A switch and its hosts, numbered from 1. Dropped, it is gone with all that runs in it.
+/// Switches and their hosts, numbered from 1. Dropped, it is gone with all that runs in it; where a test fails, it
+/// first tells what was done to it.
 #[derive(Debug)]
 pub struct Lan {
     prefix: String,
-    hosts: u8,
+    bridges: u8,
+    /// The bridges that each host has a cable to, the first host first.
+    cables: Vec<Vec<u8>>,
+    routed: bool,
+    built: Instant,
+    story: Mutex<Vec<String>>,
+    /// How many tables of the packet filter were named.
+    tables: AtomicU32,
 }
 
 impl Lan {
-    /// Builds a switch and `hosts` hosts: host N has the addresses 10.77.0.N/24 and fd77::N/64 on `eth0`.
+    /// One switch and `hosts` hosts: host N has the addresses 10.77.0.N/24 and fd77::N/64 on `eth0`.
     ///
     /// # Panics
     /// If the machine cannot; call [`require_root`] first.
     pub fn new(hosts: u8) -> Self {
-        static LANS: AtomicU32 = AtomicU32::new(0);
-        // One at a time: the first `ip netns add` of a machine also prepares /run/netns.
-        static BUILDING: Mutex<()> = Mutex::new(());
-        let _building = BUILDING.lock();
-        sweep();
-        let number = LANS.fetch_add(1, Ordering::Relaxed);
-        let lan = Self { prefix: format!("{PREFIX}{}-{number}-", std::process::id()), hosts };
-        let sw = lan.switch();
-        ip(&["netns", "add", &sw]);
-        ip(&["-n", &sw, "link", "add", "br0", "type", "bridge", "forward_delay", "0"]);
-        ip(&["-n", &sw, "link", "set", "br0", "up"]);
-        for host in lan.hosts() {
-            let (ns, cable) = (host.namespace(), host.cable());
-            ip(&["netns", "add", &ns]);
-            ip(&["-n", &ns, "link", "set", "lo", "up"]);
-            ip(&["-n", &sw, "link", "add", &cable, "type", "veth", "peer", "name", "eth0", "netns", &ns]);
-            // No duplicate address detection: an address is usable at once, as on a host that is up.
-            inside(&ns, "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad");
-            ip(&["-n", &sw, "link", "set", &cable, "master", "br0", "up"]);
-            ip(&["-n", &ns, "addr", "add", &format!("{}/24", host.ipv4()), "dev", "eth0"]);
-            ip(&["-n", &ns, "addr", "add", &format!("{}/64", host.ipv6()), "dev", "eth0", "nodad"]);
-            ip(&["-n", &ns, "link", "set", "eth0", "up"]);
-        }
-        lan
+        Self::multi_homed(hosts, 1)
+    }
+
+    /// Several switches, and every host on each: host N has 10.77.B.N/24 and fd77:B::N/64 on `ethB` of switch B, from 0.
+    ///
+    /// # Panics
+    /// As [`Lan::new`].
+    pub fn multi_homed(hosts: u8, switches: u8) -> Self {
+        Self::build(switches, vec![(0..switches).collect(); hosts.into()], false)
+    }
+
+    /// A switch for each of these numbers of hosts, and a router between them that forwards no multicast. Hosts are
+    /// numbered through; those of switch B have 10.77.B.N/24 and fd77:B::N/64 on `ethB`.
+    ///
+    /// # Panics
+    /// As [`Lan::new`].
+    pub fn subnets(sizes: &[u8]) -> Self {
+        let cables = (0..).zip(sizes).flat_map(|(bridge, &size)| vec![vec![bridge]; size.into()]);
+        Self::build(u8::try_from(sizes.len()).expect("few subnets"), cables.collect(), true)
     }
 
     /// Host N of this LAN, from 1.
@@ -97,63 +120,65 @@ impl Lan {
     /// # Panics
     /// If there is none.
     pub fn host(&self, number: u8) -> Host<'_> {
-        assert!((1..=self.hosts).contains(&number), "host {number} of {}", self.hosts);
+        assert!((1..=self.cables.len()).contains(&number.into()), "host {number} of {}", self.cables.len());
         Host { lan: self, number }
     }
 
     /// All hosts.
     pub fn hosts(&self) -> impl Iterator<Item = Host<'_>> {
-        (1..=self.hosts).map(|number| self.host(number))
+        (1..=self.cables.len()).map(|number| Host { lan: self, number: number as u8 })
     }
 
-    /// The switch forwards no multicast any more, as many an access point; unicast passes, and so do
-    /// ARP and neighbour discovery.
+    /// Something happened that a failing test should tell, with the time since the LAN was built.
     ///
     /// # Panics
-    /// If the machine cannot.
-    pub fn block_multicast(&self) {
-        nft(
-            &self.switch(),
-            "table bridge talkie {\n chain forward {\n type filter hook forward priority 0;\n \
-             ip daddr 224.0.0.0/4 drop\n ip6 daddr ff12::/16 drop\n }\n}\n",
-        );
+    /// Never: nobody panics under the lock.
+    pub fn note(&self, what: impl std::fmt::Display) {
+        let line = format!("{:8.3} s  {what}", self.built.elapsed().as_secs_f64());
+        self.story.lock().expect("nobody panics under this lock").push(line);
     }
 
-    /// Two hosts do not reach each other any more, while all others reach both.
+    /// What was done to this LAN, a line each.
     ///
     /// # Panics
-    /// If the machine cannot.
-    pub fn isolate(&self, one: u8, other: u8) {
-        self.isolated(one, other, "on");
+    /// Never: nobody panics under the lock.
+    pub fn story(&self) -> String {
+        self.story.lock().expect("nobody panics under this lock").iter().fold(
+            String::new(),
+            |mut all, line| {
+                let _ = writeln!(all, "{line}");
+                all
+            },
+        )
     }
 
-    /// The two hosts reach each other again.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn rejoin(&self, one: u8, other: u8) {
-        self.isolated(one, other, "off");
-    }
-
-    fn isolated(&self, one: u8, other: u8, state: &str) {
-        for number in [one, other] {
-            let cable = self.host(number).cable();
-            let args = ["-n", &self.switch(), "link", "set", "dev", &cable, "isolated", state];
-            run(Command::new("bridge").args(args));
-        }
+    fn namespaces(&self) -> Vec<String> {
+        let router = self.routed.then(|| self.router());
+        self.hosts().map(Host::namespace).chain([self.switch()]).chain(router).collect()
     }
 
     fn switch(&self) -> String {
         format!("{}sw", self.prefix)
     }
+
+    fn router(&self) -> String {
+        format!("{}rt", self.prefix)
+    }
+
+    /// A name for a table of the packet filter that no other fault or counter of this LAN has.
+    fn table(&self) -> String {
+        format!("talkie{}", self.tables.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl Drop for Lan {
     fn drop(&mut self) {
-        for host in self.hosts() {
-            remove(&host.namespace());
+        if thread::panicking() {
+            println!("--- what was done to the LAN:\n{}", self.story());
         }
-        remove(&self.switch());
+        for namespace in self.namespaces() {
+            remove(&namespace);
+        }
     }
 }
 
@@ -165,14 +190,19 @@ pub struct Host<'lan> {
 }
 
 impl Host<'_> {
-    /// 10.77.0.N
-    pub fn ipv4(self) -> String {
-        format!("10.77.0.{}", self.number)
+    /// Its number, from 1.
+    pub fn number(self) -> u8 {
+        self.number
     }
 
-    /// fd77::N
+    /// Its IPv4 address on its first switch, 10.77.B.N.
+    pub fn ipv4(self) -> String {
+        ipv4(self.home(), self.number)
+    }
+
+    /// Its IPv6 address on its first switch, fd77:B::N.
     pub fn ipv6(self) -> String {
-        format!("fd77::{:x}", self.number)
+        ipv6(self.home(), self.number)
     }
 
     /// A command on this host: every interface of it, every other setting at its default.
@@ -194,65 +224,15 @@ impl Host<'_> {
         member
     }
 
-    /// Pulls this host's cable out of the switch.
+    /// More interfaces, routes and the like: `ip` commands in this host.
     ///
     /// # Panics
     /// If the machine cannot.
-    pub fn cut(self) {
-        ip(&["-n", &self.lan.switch(), "link", "set", &self.cable(), "nomaster"]);
-    }
-
-    /// Puts the cable back.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn mend(self) {
-        ip(&["-n", &self.lan.switch(), "link", "set", &self.cable(), "master", "br0"]);
-    }
-
-    /// Takes the carrier away on both ends, as a switch that loses power.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn carrier_off(self) {
-        ip(&["-n", &self.lan.switch(), "link", "set", &self.cable(), "down"]);
-    }
-
-    /// Gives the carrier back.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn carrier_on(self) {
-        ip(&["-n", &self.lan.switch(), "link", "set", &self.cable(), "up"]);
-    }
-
-    /// Resets every TCP connection between this host and that one, both ends at once.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn reset(self, other: Self) {
-        for address in [other.ipv4(), format!("[{}]", other.ipv6())] {
-            run(Command::new("ip").args(["netns", "exec", &self.namespace(), "ss", "-K", "dst", &address]));
-        }
-    }
-
-    /// Takes the IPv4 address away.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn without_ipv4(self) {
-        ip(&[
-            "-n",
-            &self.namespace(),
-            "addr",
-            "flush",
-            "dev",
-            "eth0",
-            "scope",
-            "global",
-            "to",
-            "10.77.0.0/24",
-        ]);
+    #[track_caller]
+    pub fn ip(self, lines: &[&str]) {
+        let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        self.lan.note(format_args!("host {}: ip {}", self.number, lines.join("; ip ")));
+        ip(Some(&self.namespace()), &lines);
     }
 
     /// Does something on this host: in a thread of the test that sees the host's network and no other.
@@ -260,76 +240,83 @@ impl Host<'_> {
     /// # Panics
     /// If the machine cannot, or with what `work` panics with.
     pub fn within<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.namespace())).expect("the host's namespace");
-        let worked = thread::scope(|scope| {
-            let inside = || {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
-                work()
-            };
-            scope.spawn(inside).join()
-        });
-        worked.unwrap_or_else(|panic| resume_unwind(panic))
+        tools::within(&self.namespace(), work)
     }
 
-    fn namespace(self) -> String {
+    /// How many established connections this host has with each other host, whatever the family.
+    ///
+    /// # Panics
+    /// If the machine cannot.
+    pub fn connections(self) -> BTreeMap<u8, usize> {
+        count::connections(&self.namespace())
+    }
+
+    /// How many established connections there are in this host, each counted at both ends that are in it.
+    ///
+    /// # Panics
+    /// If the machine cannot.
+    pub fn sockets(self) -> usize {
+        count::sockets(&self.namespace())
+    }
+
+    /// A resolver of this host's own for commands that start from now on: this hosts file, and nobody to ask.
+    ///
+    /// # Panics
+    /// If the machine cannot.
+    pub fn resolver(self, names: &str) -> Resolver {
+        Resolver::new(&self.namespace(), names)
+    }
+
+    /// The name of its network namespace.
+    pub fn namespace(self) -> String {
         format!("{}{}", self.lan.prefix, self.number)
     }
 
-    /// The switch's end of the cable.
-    fn cable(self) -> String {
-        format!("v{}", self.number)
-    }
-}
-
-/// Removes what tests left behind that were killed: their process is no more.
-fn sweep() {
-    let list = run(Command::new("ip").args(["netns", "list"]));
-    for line in String::from_utf8_lossy(&list.stdout).lines() {
-        let name = line.split_whitespace().next().unwrap_or_default();
-        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !std::path::Path::new("/proc").join(pid).exists()) {
-            remove(name);
+    /// Signals every process of this host.
+    fn signal(self, signal: Signal) {
+        for pid in
+            run(Command::new("ip").args(["netns", "pids", &self.namespace()])).stdout.split(|b| *b == b'\n')
+        {
+            if let Ok(pid) = String::from_utf8_lossy(pid).trim().parse() {
+                // It may have ended since it was listed.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
         }
     }
+
+    fn bridges(self) -> impl Iterator<Item = u8> {
+        self.lan.cables[usize::from(self.number) - 1].iter().copied()
+    }
+
+    /// The switch of its first cable.
+    fn home(self) -> u8 {
+        self.bridges().next().expect("a host has a cable")
+    }
+
+    /// The switch's end of the cable to that bridge.
+    fn cable(self, bridge: u8) -> String {
+        format!("v{}b{bridge}", self.number)
+    }
 }
 
-fn remove(namespace: &str) {
-    // Its interfaces go with it; what still runs in it holds it until it ends, so a failure is no harm.
-    let _ = Command::new("ip").args(["netns", "del", namespace]).stderr(Stdio::null()).status();
+fn ipv4(bridge: u8, last: u8) -> String {
+    format!("10.77.{bridge}.{last}")
 }
 
-fn can_build() -> bool {
-    static CAN: OnceLock<bool> = OnceLock::new();
-    *CAN.get_or_init(|| {
-        let name = format!("{PREFIX}{}-probe", std::process::id());
-        let built =
-            works("ip", &["netns", "add", &name]) && works("ip", &["-n", &name, "link", "set", "lo", "up"]);
-        remove(&name);
-        built
-    })
+fn ipv6(bridge: u8, last: u8) -> String {
+    match bridge {
+        0 => format!("fd77::{last:x}"),
+        bridge => format!("fd77:{bridge:x}::{last:x}"),
+    }
 }
 
-fn works(program: &str, args: &[&str]) -> bool {
-    let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
+/// What the kernel makes of [`mac`].
+fn link_local(bridge: u8, host: u8) -> String {
+    format!("fe80::ff:fe00:{:x}", u16::from_be_bytes([bridge, host]))
 }
 
-fn ip(args: &[&str]) {
-    run(Command::new("ip").args(args));
-}
-
-fn inside(namespace: &str, script: &str) {
-    run(Command::new("ip").args(["netns", "exec", namespace, "sh", "-c", script]));
-}
-
-fn nft(namespace: &str, rules: &str) {
-    inside(namespace, &format!("printf '{}' | nft -f -", rules.replace('\n', "\\n")));
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.stdin(Stdio::null()).output().expect("the tool starts");
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
+fn mac(bridge: u8, host: u8) -> String {
+    format!("02:00:00:00:{bridge:02x}:{host:02x}")
 }
 
 #[cfg(test)]

@@ -7,9 +7,12 @@
 //! - [`process`]: a running `talkie`, its lines awaited with a deadline, killed on drop
 //! - [`lines`]: the shape that each JSON line has by contract, checked on every line of every test
 //! - [`mesh`]: a secret and a private group on loopback, so that tests in parallel never meet
+//! - [`crowd`]: many nodes started at once, and whether they are sound
 //! - [`feeder`]: standard input at a steady pace
-//! - [`hosts`]: network namespaces on a bridge as hosts, with cables to cut
+//! - [`figures`]: the times that tests measure, told and held to what is promised
+//! - [`hosts`]: network namespaces on bridges as hosts, and faults as values
 //! - [`ledger`]: what was published against what each subscriber printed
+//! - [`load`]: messages that flow while something goes wrong, and their account
 //! - [`proxy`]: somebody in the middle of a link, who records, cuts and tampers
 //! - [`stranger`]: an attacker on loopback without the secret
 //! - [`temp`]: a file that goes with its test
@@ -24,10 +27,13 @@
 )]
 
 pub mod command;
+pub mod crowd;
 pub mod feeder;
+pub mod figures;
 pub mod hosts;
 pub mod ledger;
 pub mod lines;
+pub mod load;
 pub mod mesh;
 pub mod process;
 pub mod proxy;

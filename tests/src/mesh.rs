@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{Mutex, OnceLock},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -101,8 +102,13 @@ impl Member {
     /// Starts the command and waits for `joined`.
     #[track_caller]
     pub fn start(command: Talkie) -> Self {
-        let process = command.spawn();
-        let joined = process.next("joined");
+        Self::joined(command.spawn(), SOON)
+    }
+
+    /// A process that joins within this time.
+    #[track_caller]
+    pub fn joined(process: Process, within: Duration) -> Self {
+        let joined = process.expect("joined", |_| true, within);
         let id = joined["node"].as_str().expect("joined names the node").to_owned();
         Self { process, id, joined }
     }

@@ -1,12 +1,12 @@
 //! A running command: lines awaited with a deadline, never a sleep.
 
+mod input;
 mod pipes;
 mod usage;
 
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    io::Write,
     os::unix::process::ExitStatusExt,
     process::{ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard},
@@ -46,6 +46,13 @@ pub struct Line {
     /// Parsed, where it is JSON.
     pub json: Option<Value>,
     taken: bool,
+}
+
+impl Line {
+    /// Whether it is this event.
+    pub fn is(&self, event: &str) -> bool {
+        self.json.as_ref().is_some_and(|json| json["event"] == event)
+    }
 }
 
 #[derive(Debug)]
@@ -118,16 +125,25 @@ impl Process {
     /// If no such line comes in time: with all that the process has printed.
     #[track_caller]
     pub fn expect_line(&self, event: &str, matches: impl Fn(&Value) -> bool, within: Duration) -> Line {
+        self.find_line(event, matches, within, true)
+    }
+
+    /// As [`Process::expect_line`], and leaves the line for later calls.
+    #[track_caller]
+    pub fn sees_line(&self, event: &str, matches: impl Fn(&Value) -> bool, within: Duration) -> Line {
+        self.find_line(event, matches, within, false)
+    }
+
+    #[track_caller]
+    fn find_line(&self, event: &str, matches: impl Fn(&Value) -> bool, within: Duration, take: bool) -> Line {
         let mut seen = 0;
         let found = self.wait_until(within, |state| {
             let from = seen.max(state.first_untaken);
             seen = state.lines.len();
-            let fits = |line: &Line| {
-                let json = line.json.as_ref().filter(|json| json["event"] == event);
-                !line.taken && json.is_some_and(&matches)
-            };
+            let fits =
+                |line: &Line| !line.taken && line.is(event) && line.json.as_ref().is_some_and(&matches);
             let at = (from..state.lines.len()).find(|&at| fits(&state.lines[at]))?;
-            state.lines[at].taken = true;
+            state.lines[at].taken = take;
             while state.lines.get(state.first_untaken).is_some_and(|line| line.taken) {
                 state.first_untaken += 1;
             }
@@ -273,37 +289,6 @@ impl Process {
     /// True while the process has not ended.
     pub fn is_alive(&self) -> bool {
         self.shared.lock().exit.is_none()
-    }
-
-    /// The process's standard input, which then is the caller's.
-    ///
-    /// # Panics
-    /// If it was taken before.
-    pub fn take_stdin(&mut self) -> ChildStdin {
-        self.stdin.take().expect("standard input is taken once")
-    }
-
-    /// Writes a line to standard input.
-    ///
-    /// # Panics
-    /// If standard input was taken, or the process has closed it.
-    #[track_caller]
-    pub fn feed(&mut self, line: impl AsRef<[u8]>) {
-        let stdin = self.stdin.as_mut().expect("standard input is still here");
-        let line = [line.as_ref(), b"\n"].concat();
-        if let Err(error) = stdin.write_all(&line) {
-            panic!("standard input: {error}\n{}", self.story());
-        }
-    }
-
-    /// Ends standard input.
-    pub fn end_input(&mut self) {
-        self.stdin = None;
-    }
-
-    /// Stops reading standard output: the next line that the process writes finds a closed pipe.
-    pub fn refuse_output(&self) {
-        self.shared.lock().stdout_refused = true;
     }
 
     /// What the process printed, for a failure message.

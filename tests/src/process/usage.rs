@@ -32,6 +32,16 @@ impl Process {
         Duration::from_millis(ticks * 10) // USER_HZ is 100 on every Linux that we know
     }
 
+    /// Whether it is a shell that waits for a line before it becomes the command, as `Talkie::held` has it.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    #[track_caller]
+    pub fn waits_to_be_let_go(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("a live process");
+        stat.contains("(sh) S ")
+    }
+
     /// How many files and sockets the process holds open.
     ///
     /// # Panics

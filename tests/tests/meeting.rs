@@ -1,0 +1,167 @@
+//! How hosts find each other: by multicast, partners and members, over both families, and across subnets.
+
+use std::time::Duration;
+
+use talkie_tests::{
+    SOON,
+    crowd::Crowd,
+    figures::{Figure, long, rounds},
+    hosts::{Fault, Host, Lan, Traffic, require_root},
+    mesh::keygen,
+};
+
+/// The port of a node that was told none and is the first of its host.
+const PORT: u16 = 8255;
+
+/// The whole mesh, on an undisturbed network.
+const FULL_MESH: Duration = Duration::from_secs(1);
+
+#[test]
+fn three_hosts_meet_by_multicast_alone() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let nodes = Crowd::join(&lan, &secret);
+    nodes.meets(SOON);
+    for (host, node) in lan.hosts().zip(nodes.iter()) {
+        assert_eq!(node.port(), PORT, "the default port: {}", node.joined);
+        let told = node.joined["listen"].to_string();
+        for address in [format!("{}:{PORT}", host.ipv4()), format!("[{}]:{PORT}", host.ipv6())] {
+            assert!(told.contains(&address), "{address} in {told}");
+        }
+        let from = node.events(&["peer_up"]).into_iter().map(|up| up["via"].clone());
+        assert!(
+            from.clone().all(|via| via == "multicast" || via == "member"),
+            "{:?}",
+            from.collect::<Vec<_>>()
+        );
+    }
+    // And they talk.
+    let sub = lan.host(3).sub(&secret, "sub", "orders/*");
+    lan.host(1).talkie("pub", &secret).args(["orders/42", "hello"]).run().exits(0);
+    assert_eq!(sub.next("message")["payload"], "hello");
+}
+
+#[test]
+fn sixteen_hosts_meet_while_heartbeats_are_lost() {
+    if !require_root() {
+        return;
+    }
+    let lan = Lan::new(16);
+    for (percent, promised) in [(0, 1000), (10, 500), (30, 1000), (50, 2000)] {
+        let what = format!("row 1: 16 hosts, {percent} % of multicast lost, full mesh");
+        let mut figure = Figure::new(what, Duration::from_millis(promised));
+        for _ in 0..rounds(1) {
+            let _lossy = lan.inject(Fault::Loss(percent, Traffic::Multicast));
+            let nodes = Crowd::join(&lan, &keygen());
+            figure.between(nodes.started, nodes.meets(SOON + SOON));
+            nodes.is_linked_once(&lan);
+        }
+    }
+}
+
+#[test]
+fn lost_heartbeats_end_no_link() {
+    if !require_root() {
+        return;
+    }
+    let lan = Lan::new(4);
+    let _lossy = lan.inject(Fault::Loss(50, Traffic::Multicast));
+    let nodes = Crowd::join(&lan, &keygen());
+    nodes.meets(SOON);
+    // Three times the silence that is death; ten minutes in the long form.
+    nodes[0].stays_silent(Duration::from_secs(if long() { 600 } else { 9 }));
+    for node in nodes.iter() {
+        assert_eq!((node.count("peer_up"), node.count("peer_down")), (3, 0), "{}", node.story());
+    }
+    nodes.is_linked_once(&lan);
+}
+
+#[test]
+fn one_partner_each_is_enough_where_multicast_is_blocked() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let _blocked = lan.inject(Fault::NoMulticast);
+    // In a ring; without a port, of which the default is right.
+    let next = |host: Host<'_>| lan.host(host.number() % 3 + 1).ipv4();
+    let nodes = Crowd::start(lan.hosts().map(|host| partner(host, &secret, &next(host))), SOON);
+    nodes.meets(SOON);
+    for up in nodes.iter().flat_map(|node| node.events(&["peer_up"])) {
+        assert_ne!(up["via"], "multicast", "{up}");
+    }
+    nodes.is_linked_once(&lan);
+}
+
+#[test]
+fn partners_link_over_ipv6_alone() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(2), keygen());
+    let _blocked = lan.inject(Fault::NoMulticast);
+    let _v4 = [1, 2].map(|host| lan.inject(Fault::NoIpv4(host, 0)));
+    let partners = [format!("[{}]:{PORT}", lan.host(2).ipv6()), lan.host(1).ipv6()];
+    let commands = lan.hosts().zip(&partners).map(|(host, of)| partner(host, &secret, of));
+    let nodes = Crowd::start(commands, SOON);
+    nodes.meets(SOON);
+    let up = &nodes[0].events(&["peer_up"])[0];
+    assert!(up["addr"].as_str().unwrap().starts_with("[fd77::2]"), "{up}");
+}
+
+#[test]
+fn hosts_meet_over_the_families_that_they_share() {
+    if !require_root() {
+        return;
+    }
+    let lan = Lan::new(6);
+    let all = |fault: fn(u8, u8) -> Fault| (1..=6).map(|host| lan.inject(fault(host, 0))).collect::<Vec<_>>();
+    for (family, without) in [("IPv4", Fault::NoIpv6 as fn(u8, u8) -> Fault), ("IPv6", Fault::NoIpv4)] {
+        let mut figure = Figure::new(format!("row 18: 6 hosts with {family} alone, full mesh"), FULL_MESH);
+        let _without = all(without);
+        for _ in 0..rounds(1) {
+            let nodes = Crowd::join(&lan, &keygen());
+            figure.between(nodes.started, nodes.meets(SOON));
+            nodes.is_linked_once(&lan);
+        }
+    }
+    // IPv6 as a network without a router has it: link-local addresses and nothing else.
+    let mut figure = Figure::new("row 18: 6 hosts with link-local IPv6 alone, full mesh", FULL_MESH);
+    lan.hosts().for_each(|host| host.ip(&["addr flush dev eth0 scope global"]));
+    for _ in 0..rounds(1) {
+        let nodes = Crowd::join(&lan, &keygen());
+        figure.between(nodes.started, nodes.meets(SOON));
+        let up = &nodes[0].events(&["peer_up"])[0];
+        assert!(up["addr"].as_str().unwrap().starts_with("[fe80::"), "{up}");
+        nodes.is_linked_once(&lan);
+    }
+}
+
+#[test]
+fn a_host_of_both_families_links_with_hosts_of_one() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let _faults = [Fault::NoIpv6(1, 0), Fault::NoIpv4(2, 0)].map(|fault| lan.inject(fault));
+    let [v4, v6, both] = [1, 2, 3].map(|number| lan.host(number).join(&secret, &format!("node-{number}")));
+    for (here, there, address) in
+        [(&both, &v4, "10.77.0.1:"), (&both, &v6, "[f"), (&v4, &both, "10.77.0.3:"), (&v6, &both, "[f")]
+    {
+        let up = here.meets(there);
+        assert!(up["addr"].as_str().unwrap().starts_with(address), "{up}");
+    }
+    // The other two share no family, and must not be told as up.
+    both.leaves();
+    for node in [&v4, &v6] {
+        node.expect("peer_down", |line| line["node"] == *both.id, SOON);
+        assert_eq!(node.count("peer_up"), 1, "{}", node.story());
+    }
+}
+
+/// `talkie join` on this host with one partner.
+fn partner(host: Host<'_>, secret: &str, partner: &str) -> talkie_tests::command::Talkie {
+    host.talkie("join", secret).name(&format!("node-{}", host.number())).args(["--partners", partner])
+}
