@@ -33,14 +33,14 @@ pub(crate) fn run() {
     print("idle, 15 peers: of a core", "%  ", &share, "0.5 %");
 }
 
-fn status_kib(node: &Process, field: &str) -> f64 {
+pub(crate) fn status_kib(node: &Process, field: &str) -> f64 {
     let status = read_to_string(format!("/proc/{}/status", node.pid())).expect("it lives");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel tells it");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// From the scheduler's own count, which is exact to the nanosecond.
-fn cpu_seconds(node: &Process) -> f64 {
+pub(crate) fn cpu_seconds(node: &Process) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("it lives");
     tasks
         .map_while(Result::ok)

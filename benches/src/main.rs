@@ -1,6 +1,7 @@
 //! Prints the figures that Talkie is held to, measured on this machine over real processes on loopback.
 //!
-//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout|large] [ROUNDS]`
+//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout|large] [ROUNDS]`, or
+//! `target/release/numbers mesh [NODES] [ROUNDS]`
 //!
 //! All traffic stays on the loopback interface. Absolute figures drift with the machine and the hour: compare the
 //! ratios of one run.
@@ -13,6 +14,7 @@ mod detect;
 mod fanout;
 mod idle;
 mod large;
+mod mesh;
 mod role;
 mod start;
 mod stats;
@@ -25,13 +27,15 @@ fn main() {
     if cfg!(debug_assertions) {
         eprintln!("warning: a debug build says nothing of speed");
     }
-    let rounds = |default: usize| words.get(1).and_then(|word| word.parse().ok()).unwrap_or(default);
+    let number = |at: usize, default| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
+    let rounds = |default: usize| number(1, default);
     match words.first().copied() {
         Some("start") => start::run(rounds(25)),
         Some("detect") => detect::run(rounds(20)),
         Some("idle") => idle::run(),
         Some("fanout") => fanout::run(rounds(5)),
         Some("large") => large::run(rounds(5)),
+        Some("mesh") => mesh::run(number(1, 16), number(2, 5)),
         // What the processes that the others start do.
         Some("role") => role::run(&words[1..]),
         None => {
@@ -42,7 +46,7 @@ fn main() {
             large::run(5);
         }
         Some(other) => {
-            eprintln!("there is no measurement `{other}`: start, detect, idle, fanout, large");
+            eprintln!("there is no measurement `{other}`: start, detect, idle, fanout, large, mesh");
             std::process::exit(2);
         }
     }
