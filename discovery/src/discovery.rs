@@ -44,6 +44,11 @@ impl Events {
     pub async fn recv(&mut self) -> Option<Event> {
         self.found.recv().await
     }
+
+    /// The next event, if one is there already.
+    pub fn try_recv(&mut self) -> Option<Event> {
+        self.found.try_recv().ok()
+    }
 }
 
 impl Discovery {

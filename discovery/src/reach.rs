@@ -70,6 +70,14 @@ impl Reach {
         self.interfaces.iter().flat_map(|interface| &interface.addrs).any(|(own, _)| *own == ip)
     }
 
+    /// Whether `ip` is an address of one of these interfaces that has a carrier.
+    #[must_use]
+    pub fn is_usable(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let running = self.interfaces.iter().filter(|interface| interface.running || interface.loopback);
+        running.flat_map(|interface| &interface.addrs).any(|(own, _)| *own == ip)
+    }
+
     /// The interface of that index.
     #[must_use]
     pub fn interface(&self, index: u32) -> Option<&Interface> {

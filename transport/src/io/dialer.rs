@@ -24,7 +24,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let mut tries = JoinSet::new();
     let reach = Arc::clone(&context.reach.borrow());
     let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
-    let (mut last, mut redundant) = (None, None);
+    let (mut last, mut redundant, mut myself) = (None, None, false);
     if addrs.is_empty() {
         last = Some(SetupError::Io(std::io::Error::other(
             "none of its addresses is reached by the chosen interfaces",
@@ -48,10 +48,8 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             }
             // The link in use may be the one that another address of this very race just made.
             Ok(Err(SetupError::Redundant(id))) => redundant = Some(id),
-            Ok(Err(SetupError::Handshake(HandshakeError::Myself))) => {
-                let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Myself }).await;
-                return;
-            }
+            // Several hosts may have one address in common, as that of a bridge for containers: the next one counts.
+            Ok(Err(SetupError::Handshake(HandshakeError::Myself))) => myself = true,
             Ok(Err(e)) => last = Some(e),
             Err(e) => tracing::error!("a dial ended unexpectedly: {e}"),
         }
@@ -61,10 +59,18 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
         let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Reached(id) }).await;
         return;
     }
+    if myself && last.is_none() {
+        let _ = context.inputs.send(Input::DialEnded { number, outcome: Outcome::Myself }).await;
+        return;
+    }
     context.counters.dials_failed.add(1);
+    let outcome = match last {
+        Some(SetupError::Timeout) => Outcome::Unanswered,
+        _ => Outcome::Failed,
+    };
     let why = last.map(|e| e.to_string()).unwrap_or_default();
     tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");
-    let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, why }).await;
+    let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, outcome, why }).await;
 }
 
 async fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::events::DownReason;
+use crate::proto::members::Member;
 use crate::proto::mesh::{DialNumber, LinkNumber, Offer, Outcome, Target};
 use crate::proto::open::Open;
 use crate::proto::seal::Seal;
@@ -16,9 +17,26 @@ use crate::proto::seal::Seal;
 /// What the driver is told.
 pub(crate) enum Input {
     Established(Box<Established>),
-    DialEnded { number: DialNumber, outcome: Outcome },
-    DialFailed { number: DialNumber, target: Target, why: String },
-    Closed { id: NodeId, link: LinkNumber, reason: DownReason },
+    DialEnded {
+        number: DialNumber,
+        outcome: Outcome,
+    },
+    DialFailed {
+        number: DialNumber,
+        target: Target,
+        outcome: Outcome,
+        why: String,
+    },
+    Closed {
+        id: NodeId,
+        link: LinkNumber,
+        reason: DownReason,
+    },
+    /// What a linked peer told of others.
+    Members {
+        teller: NodeId,
+        told: Vec<Member>,
+    },
     Leave(oneshot::Sender<()>),
 }
 

@@ -316,6 +316,13 @@ fn parse_hello(body: &[u8]) -> Result<Hello, SetupError> {
 }
 
 impl Context {
+    /// Whether the newest link with `id` is taken to be alive.
+    pub(crate) fn set_live(&self, id: NodeId, live: bool) {
+        if let Some(pair) = lock(&self.pairs).get_mut(&id) {
+            pair.1 = live;
+        }
+    }
+
     fn hello(&self, id: NodeId, via: Via, remote: SocketAddr) -> Hello {
         let (seen, live) = lock(&self.pairs).get(&id).copied().unwrap_or_default();
         Hello {

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod bulk;
+pub(crate) mod complaints;
 pub(crate) mod dialer;
 pub(crate) mod driver;
 pub(crate) mod input;

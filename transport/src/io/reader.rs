@@ -1,19 +1,23 @@
 //! Bytes of one link to records, frames and deliveries, in the task that reads them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 
 use super::budget::Budget;
 use super::bulk::BulkIn;
+use super::input::Input;
 use super::session::{Session, lock};
 use crate::events::DownReason;
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::inbox::{Admit, Begin, Inbox};
 use crate::proto::liveness::Liveness;
+use crate::proto::members;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::open::{Open, Reassembly};
 use crate::proto::record::{
@@ -57,6 +61,9 @@ pub(crate) struct LinkIn {
     pub(crate) lanes: Lanes,
     pub(crate) live: Arc<Mutex<Liveness>>,
     pub(crate) deliver: Arc<dyn Deliver>,
+    /// Where the link leads to.
+    pub(crate) addr: SocketAddr,
+    pub(crate) inputs: mpsc::Sender<Input>,
 }
 
 /// Why a link ended, for the mesh and for the log.
@@ -110,7 +117,7 @@ impl LinkIn {
         let mut acks = Acks::default();
         let mut next = None;
         let mut room = READ_SMALL;
-        let control = Control { session: &self.session, number: self.number, live: &self.live, from: &from };
+        let control = self.control(&from);
         match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
             Ok(None) => {}
             Ok(Some(end)) => return end,
@@ -154,6 +161,11 @@ impl LinkIn {
         }
     }
 
+    fn control<'a>(&'a self, from: &'a PeerSender) -> Control<'a> {
+        let Self { session, number, live, addr, inputs, .. } = self;
+        Control { session, number: *number, live, from, addr: *addr, inputs }
+    }
+
     /// Handles every whole record that was read.
     fn handle(
         &mut self,
@@ -185,8 +197,14 @@ impl LinkIn {
                 }
                 Lane::Bulk => self.lanes.bulk.push(content)?,
                 Lane::Control => {
-                    let control =
-                        Control { session: &self.session, number: self.number, live: &self.live, from };
+                    let control = Control {
+                        session: &self.session,
+                        number: self.number,
+                        live: &self.live,
+                        from,
+                        addr: self.addr,
+                        inputs: &self.inputs,
+                    };
                     if let Some(end) = control.handle_all(content, &*self.deliver, next, acks)? {
                         return Ok(Some(end));
                     }
@@ -272,6 +290,8 @@ struct Control<'a> {
     number: LinkNumber,
     live: &'a Mutex<Liveness>,
     from: &'a PeerSender,
+    addr: SocketAddr,
+    inputs: &'a mpsc::Sender<Input>,
 }
 
 impl Control<'_> {
@@ -328,6 +348,11 @@ impl Control<'_> {
             Kind::Above => {
                 let Some(_inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
                 deliver.deliver(self.from, Inbound::Control(body));
+            }
+            Kind::Members => {
+                let told = members::parse(body, self.addr)?;
+                // A driver that has too much to do may miss it: it is told again.
+                let _ = self.inputs.try_send(Input::Members { teller: self.session.id, told });
             }
             Kind::Bye => return Ok(Some(End::Bye(Farewell::of(body)))),
             // Both belong to the time before the link was taken up.

@@ -11,6 +11,8 @@ const PATIENCE: Duration = Duration::from_millis(150);
 pub const SUSPECT_AFTER: Duration = Duration::from_millis(1_500);
 /// Silence from here on is death.
 pub const DEAD_AFTER: Duration = Duration::from_secs(3);
+/// While a link is suspected it is looked at this often, so that its recovery is noticed.
+const SUSPECTED_LOOK: Duration = Duration::from_millis(100);
 /// A timeout handled later than this means that this node was itself suspended, or starved.
 const LAG: Duration = Duration::from_millis(500);
 /// A fresh round-trip time at least this often, also on a busy link.
@@ -61,6 +63,18 @@ impl Liveness {
         }
     }
 
+    /// There is a reason to think that the link is dead, though it was not silent for long: it is asked at once.
+    pub fn handle_doubt(&mut self, now: Instant) {
+        self.suspected = true;
+        self.pinged = None;
+        self.due = now;
+    }
+
+    /// Whether it is silent, or doubted, and has given no sign of life since.
+    pub const fn is_suspected(&self) -> bool {
+        self.suspected
+    }
+
     /// The pong to `token` arrived.
     pub fn handle_pong(&mut self, now: Instant, token: u64) {
         self.handle_heard(now);
@@ -104,7 +118,8 @@ impl Liveness {
         }
         let silence_ends =
             if silent < self.ping_after { self.heard + self.ping_after } else { now + self.ping_after };
-        self.due = silence_ends.min(self.heard + DEAD_AFTER).max(now + Duration::from_millis(1));
+        let look = if self.suspected { now + SUSPECTED_LOOK } else { silence_ends };
+        self.due = silence_ends.min(look).min(self.heard + DEAD_AFTER).max(now + Duration::from_millis(1));
         ping.then_some(Action::Ping(self.token))
     }
 }

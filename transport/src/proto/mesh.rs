@@ -9,14 +9,20 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use talkie_discovery::proto::bucket::Limit;
 use talkie_discovery::{NodeId, Via};
 
+use super::members::Member;
 use crate::events::DownReason;
 
 mod dials;
+mod entry;
+mod leads;
 mod offer;
 pub use dials::{Dial, DialNumber, Outcome, Target};
-use dials::{Dials, Pace};
+use dials::{Dials, MAX_ADDRS};
+use entry::Entry;
+use leads::Leads;
 pub use offer::{Decision, LinkNumber, Offer};
 
 /// Peers that may be linked at once.
@@ -30,6 +36,9 @@ pub const GRACE: Duration = Duration::from_millis(50);
 pub const OWED_FOR: Duration = Duration::from_secs(600);
 /// Nodes that left and are remembered: as many as may leave within the seconds that a link takes to be made.
 const MAX_LEFT: usize = 256;
+/// Unknown nodes that one member may tell of: a whole mesh at once, then a few. One that makes them up costs a bounded
+/// number of dials.
+const TELLINGS: Limit = Limit { rate: 16.0, burst: MAX_PEERS as f64 };
 /// A node that was only heard of, and of which nothing is heard any more.
 const CANDIDATE_FOR: Duration = Duration::from_secs(30);
 
@@ -46,54 +55,12 @@ pub enum Event {
     Partner(usize, bool),
 }
 
-#[derive(Debug)]
-struct Entry {
-    addrs: Vec<SocketAddr>,
-    via: Via,
-    heard: Instant,
-    link: Option<LinkNumber>,
-    /// When that link, or the last one, was taken up.
-    linked: Instant,
-    /// Number of the newest link taken up; 0 before the first.
-    adopted: u64,
-    told_up: bool,
-    lost: Option<Instant>,
-    grace: Option<Instant>,
-    pace: Pace,
-}
-
-impl Entry {
-    fn new(now: Instant, via: Via) -> Self {
-        Self {
-            addrs: Vec::new(),
-            via,
-            heard: now,
-            link: None,
-            linked: now,
-            adopted: 0,
-            told_up: false,
-            lost: None,
-            grace: None,
-            pace: Pace::default(),
-        }
-    }
-}
-
-/// One address of a partner of the settings. Whom it leads to is known after a handshake.
-#[derive(Debug, Default)]
-struct Lead {
-    to: Option<NodeId>,
-    myself: bool,
-    pace: Pace,
-}
-
 /// The cold machine of all links: belongs to one task.
 #[derive(Debug)]
 pub struct Mesh {
     own: NodeId,
     peers: HashMap<NodeId, Entry>,
-    leads: HashMap<(usize, SocketAddr), Lead>,
-    partners: HashMap<usize, bool>,
+    leads: Leads,
     /// Nodes that said goodbye: an id never comes back, but a link that was on its way may.
     left: VecDeque<NodeId>,
     dials: Dials,
@@ -107,8 +74,7 @@ impl Mesh {
         Self {
             own,
             peers: HashMap::new(),
-            leads: HashMap::new(),
-            partners: HashMap::new(),
+            leads: Leads::default(),
             left: VecDeque::new(),
             dials: Dials::default(),
             transmits: VecDeque::new(),
@@ -121,9 +87,9 @@ impl Mesh {
         self.own > id
     }
 
-    /// The newest link taken up with `id` (0: none), and whether it lives.
+    /// The newest link taken up with `id` (0: none), and whether it lives, as far as can be told.
     pub fn state_of(&self, id: NodeId) -> (u64, bool) {
-        self.peers.get(&id).map_or((0, false), |entry| (entry.adopted, entry.link.is_some()))
+        self.peers.get(&id).map_or((0, false), |entry| (entry.adopted, !entry.wants_link()))
     }
 
     /// How the node was found.
@@ -136,43 +102,99 @@ impl Mesh {
         self.peers.values().filter(|entry| entry.link.is_some()).count()
     }
 
-    /// A fresh, authenticated heartbeat: the node lives and can be dialed at these addresses.
-    pub fn handle_seen(&mut self, now: Instant, rng: &mut fastrand::Rng, id: NodeId, addrs: Vec<SocketAddr>) {
-        if id == self.own || addrs.is_empty() || self.left.contains(&id) {
+    /// A fresh, authenticated heartbeat: the node lives and can be dialed at these addresses. `mutual`: it has most
+    /// likely heard this node, too, and will dial.
+    pub fn handle_seen(
+        &mut self,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+        id: NodeId,
+        addrs: Vec<SocketAddr>,
+        mutual: bool,
+    ) {
+        if addrs.is_empty() {
             return;
         }
-        if !self.peers.contains_key(&id) && !self.make_room(now) {
-            return;
-        }
-        let members = self.peers.len();
-        let entry = self.peers.entry(id).or_insert_with(|| Entry::new(now, Via::Multicast));
+        let (members, yields) = (self.peers.len(), mutual && self.own < id);
+        let Some(entry) = self.candidate(now, id, Via::Multicast) else { return };
         entry.addrs = addrs;
         entry.heard = now;
         if entry.link.is_none() {
-            entry.pace.hurry(now, dials::spread(rng, members));
+            if entry.lost.is_some_and(|lost| now.saturating_duration_since(lost) > CANDIDATE_FOR) {
+                entry.told.clear();
+            }
+            entry.pace.hurry(now, dials::spread(rng, members, yields));
         }
     }
 
-    /// Addresses that a peer told of itself over a link: where to dial it when the link breaks.
+    /// A linked member tells of nodes that it is linked to. That adds nodes and addresses, and never removes any.
+    pub fn handle_members(&mut self, now: Instant, rng: &mut fastrand::Rng, teller: NodeId, told: &[Member]) {
+        for Member { id, addrs } in told {
+            if addrs.is_empty() || self.peers.get(id).is_some_and(|entry| !entry.wants_link()) {
+                continue;
+            }
+            if !self.peers.contains_key(id) && !self.may_tell(now, teller) {
+                continue;
+            }
+            let (members, yields) = (self.peers.len(), self.own < *id);
+            let Some(entry) = self.candidate(now, *id, Via::Member) else { continue };
+            entry.heard = now;
+            let known = entry.addrs.len();
+            addrs.iter().for_each(|addr| entry.add(*addr));
+            // A node that is known, and not reached so far, is not reached any better for being told of.
+            let news = entry.addrs.len() > known || entry.lost.is_some();
+            if entry.link.is_none() && news {
+                entry.pace.hurry(now, dials::spread(rng, members, yields));
+            }
+        }
+    }
+
+    fn may_tell(&mut self, now: Instant, teller: NodeId) -> bool {
+        self.peers.get_mut(&teller).is_some_and(|entry| entry.tellings.take(now, TELLINGS))
+    }
+
+    /// The entry of a node that is not this one and has not left; a new one where there is room.
+    fn candidate(&mut self, now: Instant, id: NodeId, via: Via) -> Option<&mut Entry> {
+        if id == self.own || self.left.contains(&id) {
+            return None;
+        }
+        if !self.peers.contains_key(&id) && !self.make_room(now) {
+            return None;
+        }
+        Some(self.peers.entry(id).or_insert_with(|| Entry::new(now, via)))
+    }
+
+    /// Where a peer's link leads to, and what the peer tells of itself over it: where to dial it when the link breaks,
+    /// and what others are told of it.
     pub fn handle_told(&mut self, id: NodeId, addrs: &[SocketAddr]) {
         if let Some(entry) = self.peers.get_mut(&id) {
-            for addr in addrs {
-                if !entry.addrs.contains(addr) && entry.addrs.len() < dials::MAX_ADDRS {
-                    entry.addrs.push(*addr);
-                }
-            }
+            entry.told = addrs.iter().take(MAX_ADDRS).copied().collect();
         }
     }
 
-    /// A partner's name led to these addresses. Each is tried, for one name may stand for several nodes.
+    /// The linked peers and where their links lead to: what a member may be told of.
+    pub fn members(&self) -> impl Iterator<Item = (NodeId, &[SocketAddr])> {
+        self.peers.iter().filter(|(_, it)| it.link.is_some()).map(|(id, it)| (*id, it.told.as_slice()))
+    }
+
+    /// A partner's name led to these addresses.
     pub fn handle_partner(&mut self, now: Instant, partner: usize, addrs: &[SocketAddr]) {
-        self.leads.retain(|(of, addr), lead| *of != partner || lead.to.is_some() || addrs.contains(addr));
-        self.partners.entry(partner).or_insert(false);
-        for addr in addrs.iter().take(dials::MAX_LEADS) {
-            let lead = self.leads.entry((partner, *addr)).or_default();
-            if lead.to.is_none() && !lead.myself {
-                lead.pace.begin(now);
-            }
+        self.leads.handle_partner(now, partner, addrs);
+    }
+
+    /// Nothing is heard on this link, or the address that it is made from is gone: another way is looked for at once.
+    pub fn handle_suspect(&mut self, now: Instant, id: NodeId, link: LinkNumber) {
+        if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {
+            entry.suspect = true;
+            entry.pace.begin(now);
+        }
+    }
+
+    /// The link that was suspected lives.
+    pub fn handle_alive(&mut self, id: NodeId, link: LinkNumber) {
+        if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {
+            entry.suspect = false;
+            entry.pace.stop();
         }
     }
 
@@ -184,30 +206,22 @@ impl Mesh {
         number: DialNumber,
         outcome: Outcome,
     ) {
-        match self.dials.end(number) {
+        match self.dials.end(now, number, outcome) {
             Some(Target::Node(id)) => {
                 let Some(entry) = self.peers.get_mut(&id) else { return };
                 let current = entry.pace.ended(number);
-                if entry.link.is_none() && current {
+                if entry.wants_link() && current {
                     let lost_for = entry.lost.map(|at| now.saturating_duration_since(at));
                     entry.pace.back_off(now, rng, dials::cap(lost_for));
                     // The immediate redial did not work: there is nothing to wait for.
-                    if matches!(outcome, Outcome::Failed) && entry.grace.take().is_some() {
+                    let failed = matches!(outcome, Outcome::Failed | Outcome::Unanswered);
+                    if failed && entry.grace.take().is_some() {
                         self.tell_down(id, DownReason::Closed);
                     }
                 }
             }
             Some(Target::Partner(partner, addr)) => {
-                let Some(lead) = self.leads.get_mut(&(partner, addr)) else { return };
-                lead.pace.ended(number);
-                match outcome {
-                    Outcome::Reached(id) => lead.to = Some(id),
-                    Outcome::Myself => lead.myself = true,
-                    Outcome::Failed => {}
-                }
-                if !lead.myself {
-                    lead.pace.back_off(now, rng, dials::cap(None));
-                }
+                self.leads.handle_dial_ended(now, rng, (partner, addr), number, outcome);
                 self.tell_partners();
             }
             None => {}
@@ -219,7 +233,7 @@ impl Mesh {
         if let Some(entry) = self.peers.get(&offer.id) {
             // Our newest link is dead over there: only then does this one replace it.
             let dead_there = offer.seen == entry.adopted && !offer.live;
-            if entry.link.is_some() && !dead_there {
+            if !entry.wants_link() && !dead_there {
                 return Decision::Refuse;
             }
         }
@@ -247,6 +261,7 @@ impl Mesh {
         let entry = self.peers.entry(offer.id).or_insert_with(|| Entry::new(now, offer.via));
         let replaces = entry.link.replace(offer.link);
         entry.adopted = number;
+        entry.suspect = false;
         entry.lost = None;
         entry.grace = None;
         entry.linked = now;
@@ -273,6 +288,7 @@ impl Mesh {
             return;
         }
         entry.link = None;
+        entry.suspect = false;
         if reason == DownReason::Left {
             self.leave(id);
             return;
@@ -280,11 +296,8 @@ impl Mesh {
         entry.lost = Some(now);
         let lived = now.saturating_duration_since(entry.linked);
         entry.pace.again(now, rng, lived);
-        for lead in self.leads.values_mut().filter(|lead| lead.to == Some(id)) {
-            lead.to = None;
-            lead.pace.again(now, rng, lived);
-        }
-        if reason == DownReason::Closed && !entry.addrs.is_empty() {
+        self.leads.handle_closed(now, rng, id, lived);
+        if reason == DownReason::Closed && !entry.addresses().is_empty() {
             entry.grace = Some(now + GRACE);
         } else {
             self.tell_down(id, reason);
@@ -311,41 +324,35 @@ impl Mesh {
 
     /// When [`Self::handle_timeout`] wants to be called; none: nothing is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let room = self.dials.has_room();
-        let peers = self.peers.values().filter(|entry| entry.link.is_none()).flat_map(|entry| {
-            let end = entry.lost.map_or(entry.heard + CANDIDATE_FOR, |lost| lost + OWED_FOR);
-            [Some(end), entry.grace, entry.pace.due().filter(|_| room)]
+        let (room, told) = (self.dials.has_room(Via::Multicast), self.dials.has_room(Via::Member));
+        let peers = self.peers.values().filter(|entry| entry.wants_link()).flat_map(|entry| {
+            let room = if entry.via == Via::Member { told } else { room };
+            [entry.ends(), entry.grace, entry.pace.due().filter(|_| room)]
         });
-        let leads = self.leads.values().map(|lead| lead.pace.due().filter(|_| room));
-        peers.chain(leads).flatten().min()
+        let leads = self.leads.poll_timeout().filter(|_| room);
+        peers.flatten().chain(leads).min()
     }
 
     /// Time has come: dials that are due, peers to tell down, nodes to forget.
     pub fn handle_timeout(&mut self, now: Instant) {
         let mut over = Vec::new();
         let mut done = Vec::new();
-        for (id, entry) in self.peers.iter_mut().filter(|(_, entry)| entry.link.is_none()) {
+        for (id, entry) in self.peers.iter_mut().filter(|(_, entry)| entry.wants_link()) {
             if entry.grace.is_some_and(|until| until <= now) {
                 entry.grace = None;
                 over.push(*id);
             }
-            let end = entry.lost.map_or(entry.heard + CANDIDATE_FOR, |lost| lost + OWED_FOR);
-            if end <= now {
+            let target = Target::Node(*id);
+            if entry.ends().is_some_and(|end| end <= now) {
                 done.push(*id);
-            } else if let Some(number) = entry.pace.start(now, &mut self.dials, Target::Node(*id)) {
-                let (addrs, via) = (entry.addrs.clone(), entry.via);
-                self.transmits.push_back(Dial { number, target: Target::Node(*id), addrs, via });
+            } else if let Some(number) = entry.pace.start(now, &mut self.dials, target, entry.via) {
+                let (addrs, via) = (entry.addresses(), entry.via);
+                self.transmits.push_back(Dial { number, target, addrs, via });
             }
         }
-        for ((partner, addr), lead) in &mut self.leads {
-            let linked = lead.to.and_then(|id| self.peers.get(&id)).is_some_and(|entry| entry.link.is_some());
-            let target = Target::Partner(*partner, *addr);
-            if linked || lead.myself {
-                lead.pace.stop();
-            } else if let Some(number) = lead.pace.start(now, &mut self.dials, target) {
-                self.transmits.push_back(Dial { number, target, addrs: vec![*addr], via: Via::Partner });
-            }
-        }
+        let peers = &self.peers;
+        let linked = |id| is_linked(peers, id);
+        self.leads.handle_timeout(now, &mut self.dials, linked, &mut self.transmits);
         for id in over {
             self.tell_down(id, DownReason::Closed);
         }
@@ -379,9 +386,7 @@ impl Mesh {
         if entry.adopted > 0 {
             self.events.push_back(Event::Forgotten(id));
         }
-        for lead in self.leads.values_mut().filter(|lead| lead.to == Some(id)) {
-            lead.to = None;
-        }
+        self.leads.forget(id);
         self.tell_partners();
     }
 
@@ -404,21 +409,13 @@ impl Mesh {
     }
 
     fn tell_partners(&mut self) {
-        for (partner, told) in &mut self.partners {
-            let linked = self.leads.iter().any(|((of, _), lead)| {
-                of == partner
-                    && (lead.myself
-                        || lead
-                            .to
-                            .and_then(|id| self.peers.get(&id))
-                            .is_some_and(|entry| entry.link.is_some()))
-            });
-            if linked != *told {
-                *told = linked;
-                self.events.push_back(Event::Partner(*partner, linked));
-            }
-        }
+        let changes = self.leads.changes(|id| is_linked(&self.peers, id));
+        self.events.extend(changes.into_iter().map(|(partner, linked)| Event::Partner(partner, linked)));
     }
+}
+
+fn is_linked(peers: &HashMap<NodeId, Entry>, id: NodeId) -> bool {
+    peers.get(&id).is_some_and(|entry| entry.link.is_some())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod handshake;
 pub mod inbox;
 pub mod liveness;
+pub mod members;
 pub mod mesh;
 pub mod open;
 pub mod outbox;

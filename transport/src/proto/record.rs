@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Bye = 8,
     /// Belongs to the crate above.
     Above = 9,
+    /// Nodes that the sender is linked to: [`super::members`].
+    Members = 10,
     /// So many bytes of large messages were had on this link: varint.
     Taken = 11,
 }
@@ -75,6 +77,7 @@ impl Kind {
             7 => Self::Pong,
             8 => Self::Bye,
             9 => Self::Above,
+            10 => Self::Members,
             11 => Self::Taken,
             _ => return None,
         })

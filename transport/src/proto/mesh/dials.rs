@@ -6,8 +6,16 @@ use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, Via};
 
-/// Dials under way at once; each costs a socket and a handshake of about a millisecond.
+/// Dials under way at once: a window between these, each dial a socket and a handshake of half a millisecond of both
+/// processors. It opens while handshakes are quick and closes while they are slow, so that hundreds of nodes which
+/// start together do not all wait for each other longer than a handshake may take.
 pub(super) const MAX_DIALS: usize = 32;
+pub(super) const MIN_DIALS: usize = 4;
+pub(super) const FIRST_DIALS: usize = 16;
+/// A handshake that took less opens the window by one. On an idle LAN it takes a few milliseconds.
+const QUICK: Duration = Duration::from_millis(100);
+/// One that took longer, or got no answer, closes it by one.
+const SLOW: Duration = Duration::from_millis(400);
 /// Addresses kept of one node.
 pub(super) const MAX_ADDRS: usize = 8;
 /// Addresses tried of one partner's name.
@@ -28,6 +36,9 @@ const STEADY: Duration = Duration::from_secs(1);
 const CALM_MESH: usize = 16;
 /// By how much the dials of a newcomer are spread per known node beyond [`CALM_MESH`], at most a quarter second.
 const SPREAD_PER_NODE: Duration = Duration::from_millis(2);
+/// Where both sides know of each other, the node with the lesser id lets the other dial first: twice what a handshake
+/// takes on a quiet LAN, and twice the spread. If that dial is lost, its own makes up for it.
+const COURTESY: Duration = Duration::from_millis(15);
 
 /// Names a dial.
 pub type DialNumber = u64;
@@ -63,6 +74,8 @@ pub enum Outcome {
     Myself,
     /// Not reached, or not a member of this mesh.
     Failed,
+    /// Connected, and then no answer came in time: the other side, or this one, has too much to do.
+    Unanswered,
 }
 
 /// Longest pause between dials of a target that was lost so long ago, if it ever was linked.
@@ -70,32 +83,60 @@ pub(super) fn cap(lost_for: Option<Duration>) -> Duration {
     if lost_for.is_some_and(|ago| ago < LOST_SHORT) { LOST_CAP } else { CAP }
 }
 
-/// By how much to put off the dial of a newcomer in a mesh of `members`.
-pub(super) fn spread(rng: &mut fastrand::Rng, members: usize) -> Duration {
+/// By how much to put off the dial of a newcomer in a mesh of `members`; `yields`: the newcomer will dial, too.
+pub(super) fn spread(rng: &mut fastrand::Rng, members: usize, yields: bool) -> Duration {
     let width = SPREAD_PER_NODE * members.saturating_sub(CALM_MESH).min(125) as u32;
-    width.mul_f64(rng.f64())
+    let first = if yields { COURTESY + width } else { Duration::ZERO };
+    first + width.mul_f64(rng.f64())
+}
+
+/// One dial under way.
+#[derive(Debug)]
+struct Open {
+    target: Target,
+    via: Via,
+    began: Instant,
 }
 
 /// The dials under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dials {
     last: DialNumber,
-    open: HashMap<DialNumber, Target>,
+    open: HashMap<DialNumber, Open>,
+    window: usize,
+}
+
+impl Default for Dials {
+    fn default() -> Self {
+        Self { last: 0, open: HashMap::new(), window: FIRST_DIALS }
+    }
 }
 
 impl Dials {
-    pub(super) fn has_room(&self) -> bool {
-        self.open.len() < MAX_DIALS
+    /// Whether one more may begin. What other members tell of gets half of the window: one of them may make up nodes,
+    /// and must not keep this node from those that it hears, is asked to look for, or has lost.
+    pub(super) fn has_room(&self, via: Via) -> bool {
+        let told = || self.open.values().filter(|open| open.via == Via::Member).count();
+        self.open.len() < self.window && (via != Via::Member || told() < self.window / 2)
     }
 
-    fn begin(&mut self, target: Target) -> DialNumber {
+    fn begin(&mut self, now: Instant, target: Target, via: Via) -> DialNumber {
         self.last += 1;
-        self.open.insert(self.last, target);
+        self.open.insert(self.last, Open { target, via, began: now });
         self.last
     }
 
-    pub(super) fn end(&mut self, number: DialNumber) -> Option<Target> {
-        self.open.remove(&number)
+    pub(super) fn end(&mut self, now: Instant, number: DialNumber, outcome: Outcome) -> Option<Target> {
+        let Open { target, began, .. } = self.open.remove(&number)?;
+        let took = now.saturating_duration_since(began);
+        match outcome {
+            Outcome::Reached(_) if took < QUICK => self.window = MAX_DIALS.min(self.window + 1),
+            Outcome::Reached(_) if took < SLOW => {}
+            Outcome::Reached(_) | Outcome::Unanswered => self.window = MIN_DIALS.max(self.window - 1),
+            // Nobody there: that says nothing of how busy the others are.
+            Outcome::Failed | Outcome::Myself => {}
+        }
+        Some(target)
     }
 }
 
@@ -152,11 +193,17 @@ impl Pace {
     }
 
     /// Starts the dial if it is due and there is room for it.
-    pub(super) fn start(&mut self, now: Instant, dials: &mut Dials, target: Target) -> Option<DialNumber> {
-        if self.due.is_none_or(|due| due > now) || !dials.has_room() {
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        dials: &mut Dials,
+        target: Target,
+        via: Via,
+    ) -> Option<DialNumber> {
+        if self.due.is_none_or(|due| due > now) || !dials.has_room(via) {
             return None;
         }
-        let number = dials.begin(target);
+        let number = dials.begin(now, target, via);
         self.due = None;
         self.started = Some(now);
         self.current = Some(number);

@@ -50,6 +50,12 @@ enum Step {
         from: usize,
         to: usize,
     },
+    /// What one node tells another of those that it is linked to.
+    Told {
+        from: usize,
+        to: usize,
+        members: Vec<u8>,
+    },
     Wake {
         node: usize,
     },
@@ -75,6 +81,9 @@ struct Lan {
     queue: BinaryHeap<std::cmp::Reverse<(Duration, usize, Step)>>,
     order: usize,
     cut: bool,
+    /// Whether heartbeats go both ways, and whether members tell of members.
+    mutual: bool,
+    telling: bool,
 }
 
 impl Lan {
@@ -90,6 +99,8 @@ impl Lan {
             queue: BinaryHeap::new(),
             order: 0,
             cut: false,
+            mutual: false,
+            telling: false,
         }
     }
 
@@ -193,11 +204,17 @@ impl Lan {
             Step::Heartbeat { from, to } => {
                 if !self.cut {
                     let (node, at) = (id(from as u8 + 1), addr(from as u8 + 1));
-                    self.nodes[to].handle_seen(now, &mut self.rng, node, vec![at]);
+                    self.nodes[to].handle_seen(now, &mut self.rng, node, vec![at], self.mutual);
                     self.drain(to);
                 }
                 let pause = MS * self.rng.u32(800..1_200);
                 self.at(self.now + pause, Step::Heartbeat { from, to });
+            }
+            Step::Told { from, to, members } => {
+                let told: Vec<_> =
+                    members.iter().map(|n| Member { id: id(*n), addrs: vec![addr(*n)] }).collect();
+                self.nodes[to].handle_members(now, &mut self.rng, id(from as u8 + 1), &told);
+                self.drain(to);
             }
             Step::Wake { node } => {
                 self.drain(node);
@@ -207,6 +224,11 @@ impl Lan {
 
     fn linked(&mut self, node: usize, peer: usize, conn: usize, replaces: Option<LinkNumber>) {
         self.links[node].insert(id(peer as u8 + 1), conn as u64 + 1);
+        if self.telling {
+            let members = self.nodes[node].members().map(|(id, _)| id.as_bytes()[0]);
+            let members = members.filter(|n| usize::from(*n) != peer + 1).collect();
+            self.later(Step::Told { from: node, to: peer, members });
+        }
         if self.conns[conn].dead {
             // It broke while it was being made: the reader finds its end at once.
             self.later(Step::Closed { conn, at: node });
@@ -350,7 +372,7 @@ fn after_a_cut_the_mesh_is_whole_within_two_seconds() {
 fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
-    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)], false);
     let dialed = dials(&mut mesh, now);
     mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Reached(id(1)));
     assert!(matches!(mesh.handle_offer(now, &offer(1, 1)), Decision::Adopt { number: 1, replaces: None }));
@@ -378,7 +400,7 @@ fn a_closed_link_is_dialed_at_once_and_told_down_when_that_fails() {
 fn a_reset_link_that_is_back_at_once_is_no_event() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
-    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)], false);
     mesh.handle_offer(now, &offer(1, 1));
     events(&mut mesh);
     mesh.handle_closed(now, &mut rng, id(1), 1, DownReason::Closed);
@@ -417,9 +439,9 @@ fn a_goodbye_by_heartbeat_does_not_end_a_live_link() {
 fn a_heartbeat_never_dials_a_linked_peer_nor_this_node() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
-    mesh.handle_seen(now, &mut rng, id(9), vec![addr(9)]);
+    mesh.handle_seen(now, &mut rng, id(9), vec![addr(9)], false);
     mesh.handle_offer(now, &offer(1, 1));
-    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)]);
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(1)], false);
     assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
 }
 
@@ -476,18 +498,18 @@ fn strangers_by_the_thousand_cost_bounded_memory_and_no_link() {
     for n in 0..20_000u64 {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&n.to_be_bytes());
-        mesh.handle_seen(now, &mut rng, NodeId::from_bytes(bytes), vec![addr(2)]);
+        mesh.handle_seen(now, &mut rng, NodeId::from_bytes(bytes), vec![addr(2)], false);
     }
     assert!(mesh.peers.len() <= MAX_UNLINKED + 1);
     assert_eq!(mesh.state_of(id(1)), (1, true));
-    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)).len(), dials::MAX_DIALS);
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)).len(), dials::FIRST_DIALS);
 }
 
 #[test]
 fn links_that_end_as_soon_as_they_are_made_are_dialed_ever_more_slowly() {
     let (start, mut rng) = (Instant::now(), fastrand::Rng::with_seed(3));
     let mut mesh = Mesh::new(id(9));
-    mesh.handle_seen(start, &mut rng, id(1), vec![addr(1)]);
+    mesh.handle_seen(start, &mut rng, id(1), vec![addr(1)], false);
     let (mut now, mut links) = (start, 0);
     while now < start + Duration::from_secs(10) {
         for dial in dials(&mut mesh, now) {
@@ -523,4 +545,162 @@ fn the_newest_word_of_the_arbiter_counts_in_whatever_order_it_comes() {
     assert_eq!(mesh.handle_adopted(now, &offer(9, 2), 6), Decision::Adopt { number: 6, replaces: None });
     assert_eq!(mesh.handle_adopted(now, &offer(9, 1), 5), Decision::Refuse);
     assert_eq!(mesh.handle_adopted(now, &offer(9, 3), 7), Decision::Adopt { number: 7, replaces: Some(2) });
+}
+
+/// Everybody has heard everybody, so only one side of each pair is to dial.
+#[test]
+fn nodes_that_know_of_each_other_do_not_dial_twice_over() {
+    let (mut handshakes, mut pairs) = (0, 0);
+    for seed in 0..100 {
+        let mut lan = Lan::new(seed, 12);
+        lan.mutual = true;
+        for from in 0..12 {
+            for to in (0..12).filter(|to| *to != from) {
+                lan.later(Step::Heartbeat { from, to });
+            }
+        }
+        lan.run_until(500 * MS);
+        lan.assert_meshed(seed);
+        handshakes += lan.conns.len();
+        pairs += 66;
+    }
+    assert!(handshakes * 100 <= pairs * 105, "{handshakes} handshakes for {pairs} pairs");
+}
+
+#[test]
+fn one_common_partner_is_enough_for_all_to_meet() {
+    for seed in 0..50 {
+        let mut lan = Lan::new(seed, 16);
+        lan.telling = true;
+        for from in 1..16 {
+            lan.later(Step::Heartbeat { from, to: 0 });
+        }
+        lan.run_until(1_000 * MS);
+        lan.assert_meshed(seed);
+        for (node, told) in lan.told.iter().enumerate() {
+            assert!(told.iter().all(|event| matches!(event, Event::Up(_))), "seed {seed} {node}: {told:?}");
+        }
+    }
+}
+
+fn member(n: u64) -> Member {
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    Member { id: NodeId::from_bytes(bytes), addrs: vec![addr(3)] }
+}
+
+/// An insider makes nodes up: that costs it its word, and the others their place in no queue.
+#[test]
+fn made_up_members_cost_bounded_dials_and_keep_nobody_out() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_offer(now, &offer(1, 1));
+    events(&mut mesh);
+    let told: Vec<_> = (0..100_000).map(member).collect();
+    mesh.handle_members(now, &mut rng, id(1), &told);
+    assert_eq!(mesh.peers.len(), MAX_PEERS + 1);
+    let dialed = dials(&mut mesh, now + Duration::from_secs(1));
+    assert_eq!(dialed.len(), dials::FIRST_DIALS / 2);
+    assert!(dialed.iter().all(|dial| dial.via == Via::Member));
+    // One that is heard is dialed at once all the same.
+    mesh.handle_seen(now, &mut rng, id(2), vec![addr(2)], false);
+    let heard = dials(&mut mesh, now + Duration::from_secs(1));
+    assert_eq!(heard.iter().map(|dial| dial.target).collect::<Vec<_>>(), [Target::Node(id(2))]);
+    assert_eq!(mesh.state_of(id(1)), (1, true));
+    // Half a minute later they are forgotten.
+    mesh.handle_timeout(now + CANDIDATE_FOR);
+    assert!(mesh.peers.len() <= 2, "{}", mesh.peers.len());
+    assert_eq!(events(&mut mesh), []);
+}
+
+#[test]
+fn being_told_of_adds_and_changes_nothing_else() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    let told = |n| Member { id: id(n), addrs: vec![addr(n)] };
+    mesh.handle_members(now, &mut rng, id(1), &[told(3)]);
+    assert!(mesh.peers.is_empty(), "who is not linked has no word");
+    mesh.handle_offer(now, &offer(1, 1));
+    mesh.handle_offer(now, &offer(2, 2));
+    mesh.handle_closed(now, &mut rng, id(2), 2, DownReason::Left);
+    events(&mut mesh);
+    // Itself, one that left, one that is linked, one without an address.
+    let nobody = Member { id: id(4), addrs: vec![] };
+    mesh.handle_members(now, &mut rng, id(1), &[told(9), told(2), told(1), nobody]);
+    assert_eq!(mesh.peers.len(), 1);
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
+    mesh.handle_members(now, &mut rng, id(1), &[told(3)]);
+    let dialed = dials(&mut mesh, now + Duration::from_secs(1));
+    assert_eq!(
+        dialed.iter().map(|dial| (dial.via, dial.addrs.clone())).collect::<Vec<_>>(),
+        [(Via::Member, vec![addr(3)])]
+    );
+    mesh.handle_offer(now, &Offer { via: Via::Member, ..offer(3, 3) });
+    assert_eq!(mesh.via(id(3)), Some(Via::Member));
+}
+
+#[test]
+fn a_silent_link_is_replaced_by_another_way_without_an_event() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(2), addr(3)], false);
+    mesh.handle_offer(now, &offer(1, 1));
+    mesh.handle_told(id(1), &[addr(2), addr(4)]);
+    events(&mut mesh);
+    assert_eq!(dials(&mut mesh, now), []);
+    mesh.handle_suspect(now, id(1), 7);
+    assert_eq!(dials(&mut mesh, now), [], "an old link is of no interest");
+    mesh.handle_suspect(now, id(1), 1);
+    assert_eq!(mesh.state_of(id(1)), (1, false));
+    let dialed = dials(&mut mesh, now);
+    assert_eq!(dialed[0].addrs, [addr(4), addr(3), addr(2)], "the silent way comes last");
+    // It fails at first, and is tried again; the peer may have noticed nothing.
+    mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Failed);
+    let later = now + 200 * MS;
+    assert_eq!(dials(&mut mesh, later).len(), 1);
+    let here = Offer { seen: 1, live: true, ..offer(1, 2) };
+    assert_eq!(mesh.handle_offer(later, &here), Decision::Adopt { number: 2, replaces: Some(1) });
+    assert_eq!((mesh.state_of(id(1)), events(&mut mesh)), ((2, true), vec![]));
+    assert_eq!(dials(&mut mesh, later + Duration::from_secs(9)), []);
+}
+
+#[test]
+fn a_suspected_link_that_lives_is_kept() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_seen(now, &mut rng, id(1), vec![addr(2)], false);
+    mesh.handle_offer(now, &offer(1, 1));
+    mesh.handle_suspect(now, id(1), 1);
+    mesh.handle_alive(id(1), 1);
+    assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
+    assert_eq!(mesh.handle_offer(now, &Offer { seen: 1, live: true, ..offer(1, 2) }), Decision::Refuse);
+    assert_eq!((mesh.state_of(id(1)), mesh.poll_timeout()), ((1, true), None));
+}
+
+/// Hundreds that start together would else wait for each other longer than a handshake may take.
+#[test]
+fn fewer_dials_are_under_way_while_handshakes_are_slow() {
+    let (mut now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(255));
+    let mut under_way = |took: Duration, rounds: u64| {
+        let mut most = 0;
+        for round in 0..rounds {
+            for n in 0..100 {
+                let Member { id, addrs } = member(round * 1_000 + n);
+                mesh.handle_seen(now, &mut rng, id, addrs, false);
+            }
+            now += Duration::from_secs(1);
+            let dialed = dials(&mut mesh, now);
+            most = dialed.len();
+            now += took;
+            for Dial { number, target, .. } in dialed {
+                let Target::Node(id) = target else { panic!("a partner") };
+                mesh.handle_dial_ended(now, &mut rng, number, Outcome::Reached(id));
+                mesh.handle_left(id);
+            }
+        }
+        most
+    };
+    assert_eq!(under_way(Duration::from_secs(1), 10), dials::MIN_DIALS);
+    assert_eq!(under_way(MS, 10), dials::MAX_DIALS);
 }

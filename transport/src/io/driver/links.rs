@@ -1,0 +1,149 @@
+//! Links come and go, and tell of each other.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use talkie_discovery::{NodeId, Reach};
+
+use super::{Driver, Link};
+use crate::events::DownReason;
+use crate::io::input::{Established, Input};
+use crate::io::link::refuse;
+use crate::io::pump::write_link;
+use crate::io::reader::{Lanes, LinkIn};
+use crate::io::session::{TakeUp, lock};
+use crate::io::writer::LinkOut;
+use crate::peer::Inbound;
+use crate::proto::liveness::Liveness;
+use crate::proto::members;
+use crate::proto::mesh::{Decision, LinkNumber, Outcome};
+use crate::proto::record::{Farewell, Kind};
+
+impl Driver {
+    /// An authenticated link: taken up or refused.
+    pub(super) fn establish(&mut self, now: Instant, established: Established) {
+        let Established { offer, hello, addr, stream, seal, open, wire, early, adopted, dial } = established;
+        let id = offer.id;
+        if let Some(number) = dial {
+            self.mesh.handle_dial_ended(now, &mut self.rng, number, Outcome::Reached(id));
+        }
+        let decision = match adopted {
+            None => self.mesh.handle_offer(now, &offer),
+            Some(number) => self.mesh.handle_adopted(now, &offer, number),
+        };
+        let Decision::Adopt { number, replaces } = decision else {
+            self.context.counters.redundant.add(1);
+            tokio::spawn(refuse(stream, seal, Farewell::Redundant));
+            return;
+        };
+        self.context.counters.made.add(1);
+        self.context.counters.replaced.add(u64::from(replaces.is_some()));
+        lock(&self.context.pairs).insert(id, (number, true));
+        let reachable = reachable(addr, &hello.listen);
+        self.addrs.insert(id, reachable.first().copied().unwrap_or(addr));
+        self.mesh.handle_told(id, &reachable);
+        let session = self.context.registry.find_or_add(id, &hello.name, self.rng.u64(..));
+        if let Some(old) = replaces {
+            self.links.remove(&old);
+        } else {
+            tracing::info!(%id, addr = %canonical(addr), "connected to {}", hello.name);
+        }
+        let local = stream.local_addr().ok().map(|local| local.ip());
+        let stream = Arc::new(stream);
+        let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
+        let (stop, wake) = (link.stop.clone(), Arc::clone(&link.wake));
+        let live = Arc::new(Mutex::new(Liveness::new(now, self.mesh.is_arbiter(id))));
+        session.take_up(TakeUp {
+            link,
+            adopt: adopted.is_none().then_some(number),
+            name: hello.name,
+            peer_max: usize::try_from(hello.max_message).unwrap_or(usize::MAX),
+            received: hello.received,
+            forgotten: hello.forgotten,
+        });
+        // It is told up before anything of it can arrive.
+        self.drain();
+        self.tell(&session, Inbound::Linked);
+        let reader = LinkIn {
+            session: Arc::clone(&session),
+            number: offer.link,
+            stream: Arc::clone(&stream),
+            open,
+            wire,
+            early,
+            lanes: Lanes::new(self.context.max_message, Arc::clone(&self.context.budget)),
+            live: Arc::clone(&live),
+            deliver: Arc::clone(&self.deliver),
+            addr: canonical(addr),
+            inputs: self.context.inputs.clone(),
+        };
+        tokio::spawn(write_link(Arc::clone(&session), offer.link, stream, wake, stop.clone()));
+        let context = Arc::clone(&self.context);
+        tokio::spawn(async move {
+            let number = reader.number;
+            let end = tokio::select! {
+                end = reader.run() => end,
+                () = stop.cancelled() => return,
+            };
+            tracing::debug!(%id, "link ended: {end}");
+            context.counters.ended(&end);
+            let _ = context.inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
+        });
+        self.links.insert(offer.link, Link { id, live, session, local, suspect: false });
+        self.tell_members(offer.link);
+    }
+
+    pub(super) fn closed(&mut self, now: Instant, id: NodeId, number: LinkNumber, reason: DownReason) {
+        let Some(link) = self.links.remove(&number) else { return };
+        link.session.unlink(number);
+        self.context.set_live(id, false);
+        self.mesh.handle_closed(now, &mut self.rng, id, number, reason);
+    }
+
+    /// The interfaces changed: links from an address that is gone will hear nothing any more.
+    pub(super) fn handle_reach(&mut self, before: &Reach, after: &Reach) {
+        let now = Instant::now();
+        for (number, link) in &mut self.links {
+            let gone = link.local.is_some_and(|ip| before.is_usable(ip) && !after.is_usable(ip));
+            if gone {
+                lock(&link.live).handle_doubt(now);
+                link.suspect = true;
+                self.mesh.handle_suspect(now, link.id, *number);
+                self.context.set_live(link.id, false);
+            }
+        }
+    }
+
+    /// Tells the peer of a link of all others.
+    pub(super) fn tell_members(&self, number: LinkNumber) {
+        let Some(link) = self.links.get(&number) else { return };
+        let Some(at) = self.addrs.get(&link.id) else { return };
+        for frame in members::frames(self.mesh.members(), link.id, *at) {
+            link.session.control(Some(number), Kind::Members, &frame);
+        }
+    }
+}
+
+/// Where a peer can be dialed again: what it tells, and its listening port at the address that it came from.
+fn reachable(addr: SocketAddr, listen: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut addrs = Vec::new();
+    if let Some(first) = listen.first() {
+        let mut at = canonical(addr);
+        at.set_port(first.port());
+        addrs.push(at);
+    }
+    let local = addr.ip().to_canonical().is_loopback();
+    addrs.extend(
+        listen.iter().filter(|told| !told.ip().is_unspecified() && (local || !told.ip().is_loopback())),
+    );
+    addrs
+}
+
+/// An IPv4-mapped address as IPv4.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        ip if ip == addr.ip() => addr,
+        ip => SocketAddr::new(ip, addr.port()),
+    }
+}
