@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::command::{Mesh, Process};
 use crate::idle::{cpu_seconds, status_kib};
 use crate::start::keygen;
@@ -54,6 +56,10 @@ fn start(nodes: usize) -> Storm {
     let since = |began: Option<u64>| (last_link - began.unwrap_or(last_link)) as f64 / 1e6;
     let resident: Vec<f64> = running.iter().map(|node| status_kib(node, "VmRSS:") / 1024.0).collect();
     let sockets: Vec<f64> = running.iter().map(sockets).collect();
+    // All at once: one after the other, those that remain would be busy looking for those that are gone.
+    for node in &running {
+        node.signal(Signal::SIGKILL);
+    }
     Storm {
         from_first: since(running.iter().map(|node| node.began).min()),
         from_last: since(running.iter().map(|node| node.began).max()),

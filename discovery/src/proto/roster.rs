@@ -20,7 +20,7 @@ const EXPIRY_PACES: u32 = 3;
 
 /// A heartbeat that left so shortly before a node was first heard has probably reached it: both started together,
 /// and what it sent was still on its way.
-const CROSSED: Duration = Duration::from_millis(20);
+const CROSSED: Duration = Duration::from_millis(2);
 
 /// After so many paces of silence a node is heard for the first time again: it may have missed us as we missed it.
 const SILENT_PACES: u32 = 3;

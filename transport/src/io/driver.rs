@@ -20,7 +20,7 @@ use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::liveness::{Action, Liveness};
 use crate::proto::members;
 use crate::proto::mesh::{Dial, Event, LinkNumber, Mesh, Target};
-use crate::proto::record::{Kind, put_varint};
+use crate::proto::record::{Kind, varint};
 
 /// Timeouts of all links are looked at together, this often at most: an idle node wakes rarely.
 const TICK: Duration = Duration::from_millis(50);
@@ -55,8 +55,9 @@ pub(crate) struct Driver {
     complaints: Complaints,
     /// When one peer is told of all others again.
     tell_again: Instant,
-    /// When the timeouts of the links were last looked at.
+    /// When the timeouts of the links were last looked at, and when the first of them is due.
     ticked: Instant,
+    live_at: Option<Instant>,
 }
 
 impl Driver {
@@ -82,6 +83,7 @@ impl Driver {
             complaints: Complaints::default(),
             tell_again: Instant::now() + members::AGAIN,
             ticked: Instant::now(),
+            live_at: None,
         }
     }
 
@@ -137,9 +139,8 @@ impl Driver {
     }
 
     fn wake_at(&self) -> Instant {
-        let links = self.links.values().map(|link| lock(&link.live).poll_timeout());
         // Dials and grace are due in milliseconds; pings may wait for each other.
-        let links = links.min().map(|due| due.max(self.ticked + TICK));
+        let links = self.live_at.map(|due| due.max(self.ticked + TICK));
         links.into_iter().chain(self.mesh.poll_timeout()).fold(self.tell_again, Instant::min)
     }
 
@@ -166,8 +167,8 @@ impl Driver {
     fn handle_heard(&mut self, event: Heard) {
         let now = Instant::now();
         match event {
-            Heard::Seen { id, addrs, .. } => {
-                self.mesh.handle_seen(now, &mut self.rng, id, addrs, false);
+            Heard::Seen { id, addrs, mutual, .. } => {
+                self.mesh.handle_seen(now, &mut self.rng, id, addrs, mutual);
             }
             Heard::Left { id } => self.mesh.handle_left(id),
             Heard::Partner { partner, addrs } => self.mesh.handle_partner(now, partner, &addrs),
@@ -179,19 +180,17 @@ impl Driver {
         let now = Instant::now();
         self.ticked = now;
         let mut dead = Vec::new();
+        let count = self.links.len();
+        self.live_at = None;
         for (number, link) in &mut self.links {
             let mut live = lock(&link.live);
-            if live.poll_timeout() > now {
-                continue;
-            }
-            let action = live.handle_timeout(now);
-            let suspect = live.is_suspected();
+            let action = if live.poll_timeout() > now { None } else { live.handle_timeout(now, count) };
+            let (suspect, due) = (live.is_suspected(), live.poll_timeout());
             drop(live);
+            self.live_at = Some(self.live_at.map_or(due, |at| at.min(due)));
             match action {
                 Some(Action::Ping(token)) => {
-                    let mut body = Vec::new();
-                    put_varint(&mut body, token);
-                    link.session.control(Some(*number), Kind::Ping, &body);
+                    link.session.control(Some(*number), Kind::Ping, &varint(token));
                 }
                 Some(Action::Suspect) => {
                     self.context.counters.suspected.add(1);
@@ -216,7 +215,11 @@ impl Driver {
         if now >= self.tell_again {
             self.tell_again = now + members::AGAIN;
             if let Some(number) = self.rng.choice(self.links.keys()) {
-                self.tell_members(*number);
+                let number = *number;
+                self.tell_members(number);
+                if let Some(link) = self.links.get(&number) {
+                    link.session.write(number);
+                }
             }
         }
         self.mesh.handle_timeout(now);

@@ -119,7 +119,7 @@ impl LinkIn {
         let mut room = READ_SMALL;
         let control = self.control(&from);
         match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
-            Ok(None) => {}
+            Ok(None) => self.session.write(self.number),
             Ok(Some(end)) => return end,
             Err(e) => return End::Protocol(e),
         }
@@ -208,6 +208,7 @@ impl LinkIn {
                     if let Some(end) = control.handle_all(content, &*self.deliver, next, acks)? {
                         return Ok(Some(end));
                     }
+                    self.session.write(self.number);
                 }
             }
         }
@@ -327,9 +328,8 @@ impl Control<'_> {
                 acks.wanted = Some(acks.wanted.map_or(wanted, |old| old.max(wanted)));
             }
             Kind::Taken => self.session.taken(self.number, take_varint(&mut body)?),
-            Kind::Ping => {
-                self.session.control(Some(self.number), Kind::Pong, body);
-            }
+            // It leaves with whatever else answers this record.
+            Kind::Ping => self.session.queue_control(self.number, Kind::Pong, body),
             Kind::Pong => {
                 let mut live = lock(self.live);
                 live.handle_pong(Instant::now(), take_varint(&mut body)?);

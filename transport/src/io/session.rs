@@ -234,6 +234,25 @@ impl Session {
         true
     }
 
+    /// Queues a control frame on link `number`; it leaves with the next write, see [`Self::write`].
+    pub(crate) fn queue_control(&self, number: LinkNumber, kind: Kind, body: &[u8]) {
+        let mut out = lock(&self.out);
+        if let Some(link) = out.link.as_mut().filter(|link| link.number == number) {
+            link.push_control(kind, body);
+        }
+    }
+
+    /// Writes what was queued on link `number`.
+    pub(crate) fn write(&self, number: LinkNumber) {
+        let mut out = lock(&self.out);
+        let Out { link, outbox, .. } = &mut *out;
+        if let Some(link) = link.as_mut().filter(|link| link.number == number && !link.is_idle())
+            && !write_now(link, outbox)
+        {
+            link.wake.notify_one();
+        }
+    }
+
     /// One write of the writer task of link `number`.
     pub(crate) fn step(&self, number: LinkNumber) -> io::Result<Step> {
         let mut out = lock(&self.out);
@@ -311,7 +330,6 @@ impl Session {
         link.started = true;
         self.current.store(link.number, Ordering::Release);
         self.up.store(true, Ordering::Release);
-        link.wake.notify_one();
         out.link = Some(link);
         drop(out);
         self.progress.notify_waiters();

@@ -7,8 +7,13 @@ use std::time::{Duration, Instant};
 pub const PING_AFTER: Duration = Duration::from_millis(750);
 /// The other side of a link waits this much longer before it asks: so one side pings and both have a sign of life.
 const PATIENCE: Duration = Duration::from_millis(150);
-/// Silence from here on is told in the log: three pings went unanswered.
-pub const SUSPECT_AFTER: Duration = Duration::from_millis(1_500);
+/// A ping that is not answered within this makes the link suspect: after 1.5 s of silence in all.
+const ANSWER_WITHIN: Duration = Duration::from_millis(750);
+/// With more links than this a silent one is pinged later, at most [`LATEST_PING`]: with 255 of them on one host, pings
+/// took the greater part of two processors.
+const MANY_LINKS: u32 = 64;
+/// Two pings still go out before silence is death.
+const LATEST_PING: Duration = Duration::from_millis(1_500);
 /// Silence from here on is death.
 pub const DEAD_AFTER: Duration = Duration::from_secs(3);
 /// While a link is suspected it is looked at this often, so that its recovery is noticed.
@@ -23,7 +28,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 pub enum Action {
     /// Send a ping with this token.
     Ping(u64),
-    /// Silent for [`SUSPECT_AFTER`]; told once per silence.
+    /// Silent, and the first ping was not answered; told once per silence.
     Suspect,
     /// Silent for [`DEAD_AFTER`]: end the link.
     Dead,
@@ -38,7 +43,7 @@ pub struct Liveness {
     token: u64,
     due: Instant,
     suspected: bool,
-    ping_after: Duration,
+    first: bool,
     rtt: Option<Duration>,
 }
 
@@ -46,8 +51,7 @@ impl Liveness {
     /// A link that was just made: the first ping is due at once, for the round-trip time. `first`: this side asks
     /// when a link is silent, and the other only if it does not.
     pub fn new(now: Instant, first: bool) -> Self {
-        let ping_after = if first { PING_AFTER } else { PING_AFTER + PATIENCE };
-        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, ping_after, rtt: None }
+        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, first, rtt: None }
     }
 
     /// Smoothed round-trip time (RFC 6298: seven eighths old, one eighth new).
@@ -92,9 +96,11 @@ impl Liveness {
         self.due
     }
 
-    /// Time has come. `now` much later than [`Self::poll_timeout`] means that this node stood still: the others
-    /// are then given that time again, for they may well have spoken.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<Action> {
+    /// Time has come, on a node that has so many `links`. `now` much later than [`Self::poll_timeout`] means that this
+    /// node stood still: the others are then given that time again, for they may well have spoken.
+    pub fn handle_timeout(&mut self, now: Instant, links: usize) -> Option<Action> {
+        let pace = pace(links);
+        let ping_after = if self.first { pace } else { pace + PATIENCE };
         let late = now.saturating_duration_since(self.due);
         if late > LAG {
             self.heard = (self.heard + late).min(now);
@@ -103,25 +109,30 @@ impl Liveness {
         if silent >= DEAD_AFTER {
             return Some(Action::Dead);
         }
-        if silent >= SUSPECT_AFTER && !self.suspected {
+        if silent >= pace + ANSWER_WITHIN && !self.suspected {
             self.suspected = true;
             self.due = now;
             return Some(Action::Suspect);
         }
         let since_ping = self.pinged.map(|at| now.saturating_duration_since(at));
-        let quiet = silent >= self.ping_after && since_ping.is_none_or(|since| since >= self.ping_after);
+        let quiet = silent >= ping_after && since_ping.is_none_or(|since| since >= ANSWER_WITHIN);
         let stale = since_ping.is_none_or(|since| since >= MEASURE_EVERY);
         let ping = quiet || stale;
         if ping {
             self.pinged = Some(now);
             self.token += 1;
         }
-        let silence_ends =
-            if silent < self.ping_after { self.heard + self.ping_after } else { now + self.ping_after };
+        let silence_ends = if silent < ping_after { self.heard + ping_after } else { now + ANSWER_WITHIN };
         let look = if self.suspected { now + SUSPECTED_LOOK } else { silence_ends };
         self.due = silence_ends.min(look).min(self.heard + DEAD_AFTER).max(now + Duration::from_millis(1));
         ping.then_some(Action::Ping(self.token))
     }
+}
+
+/// After which silence a node that has so many links asks for a sign of life.
+fn pace(links: usize) -> Duration {
+    let links = u32::try_from(links).unwrap_or(u32::MAX).max(MANY_LINKS);
+    LATEST_PING.min(PING_AFTER.saturating_mul(links) / MANY_LINKS)
 }
 
 #[cfg(test)]
@@ -136,7 +147,7 @@ mod tests {
         let mut seen = Vec::new();
         while live.poll_timeout() <= start + end {
             let now = live.poll_timeout();
-            if let Some(action) = live.handle_timeout(now) {
+            if let Some(action) = live.handle_timeout(now, 15) {
                 seen.push((now - start, action));
                 if action == Action::Dead {
                     break;
@@ -154,12 +165,43 @@ mod tests {
         assert_eq!(seen.first(), Some(&(Duration::ZERO, Action::Ping(1))));
         assert_eq!(seen.last(), Some(&(DEAD_AFTER, Action::Dead)));
         assert_eq!(seen.iter().filter(|(_, a)| *a == Action::Suspect).count(), 1);
-        assert!(
-            seen.iter()
-                .any(|(at, a)| *a == Action::Suspect && *at >= SUSPECT_AFTER && *at < 2 * DEAD_AFTER / 3)
-        );
+        assert!(seen.iter().any(|(at, a)| *a == Action::Suspect
+            && *at >= PING_AFTER + ANSWER_WITHIN
+            && *at < 2 * DEAD_AFTER / 3));
         let pings = seen.iter().filter(|(_, a)| matches!(a, Action::Ping(_))).count();
         assert!((4..=5).contains(&pings), "one at the start, three in the silence: {seen:?}");
+    }
+
+    #[test]
+    fn a_node_with_many_links_asks_less_often_and_death_comes_no_later() {
+        for (links, expected) in [(64, 750), (96, 1_125), (255, 1_500), (usize::MAX, 1_500)] {
+            let start = Instant::now();
+            let mut live = Liveness::new(start, true);
+            let mut seen = Vec::new();
+            while seen.last().is_none_or(|(_, action)| *action != Action::Dead) {
+                let now = live.poll_timeout();
+                seen.extend(live.handle_timeout(now, links).map(|action| (now - start, action)));
+            }
+            let pings = seen.iter().filter(|(at, it)| matches!(it, Action::Ping(_)) && !at.is_zero());
+            let pings: Vec<_> = pings.map(|(at, _)| at.as_millis()).collect();
+            assert_eq!(pings.first(), Some(&expected), "{links} links: {seen:?}");
+            assert!(pings.len() >= 2, "{links} links: {seen:?}");
+            assert_eq!(seen.last(), Some(&(DEAD_AFTER, Action::Dead)));
+        }
+    }
+
+    #[test]
+    fn a_doubted_link_is_asked_at_once_and_any_sign_of_life_clears_it() {
+        let start = Instant::now();
+        let mut live = Liveness::new(start, true);
+        live.handle_timeout(start, 15);
+        live.handle_pong(start + MS, 1);
+        live.handle_doubt(start + 10 * MS);
+        assert!(live.is_suspected() && live.poll_timeout() == start + 10 * MS);
+        assert_eq!(live.handle_timeout(start + 10 * MS, 15), Some(Action::Ping(2)));
+        assert!(live.poll_timeout() <= start + 10 * MS + SUSPECTED_LOOK);
+        live.handle_pong(start + 11 * MS, 2);
+        assert!(!live.is_suspected());
     }
 
     #[test]
@@ -170,7 +212,7 @@ mod tests {
             let until = start + 400 * MS * step;
             while live.poll_timeout() <= until {
                 let now = live.poll_timeout();
-                assert!(!matches!(live.handle_timeout(now), Some(Action::Dead | Action::Suspect)));
+                assert!(!matches!(live.handle_timeout(now, 15), Some(Action::Dead | Action::Suspect)));
             }
             live.handle_heard(until);
         }
@@ -180,9 +222,9 @@ mod tests {
     fn a_node_that_stood_still_does_not_bury_the_others() {
         let start = Instant::now();
         let mut live = Liveness::new(start, true);
-        live.handle_timeout(start);
+        live.handle_timeout(start, 15);
         let woken = start + Duration::from_secs(10);
-        assert_ne!(live.handle_timeout(woken), Some(Action::Dead));
+        assert_ne!(live.handle_timeout(woken, 15), Some(Action::Dead));
         // But it does so when the silence goes on.
         let seen = silence(&mut live, woken, Duration::from_secs(10));
         assert!(matches!(seen.last(), Some((at, Action::Dead)) if *at <= DEAD_AFTER));
@@ -200,7 +242,7 @@ mod tests {
                 if sides[side].poll_timeout() > now {
                     continue;
                 }
-                match sides[side].handle_timeout(now) {
+                match sides[side].handle_timeout(now, 15) {
                     Some(Action::Ping(token)) => {
                         pings[side] += 1;
                         sides[1 - side].handle_heard(now + MS);
@@ -219,13 +261,13 @@ mod tests {
     fn round_trip_times_are_smoothed_and_old_pongs_ignored() {
         let start = Instant::now();
         let mut live = Liveness::new(start, true);
-        assert_eq!(live.handle_timeout(start), Some(Action::Ping(1)));
+        assert_eq!(live.handle_timeout(start, 15), Some(Action::Ping(1)));
         live.handle_pong(start + 8 * MS, 1);
         assert_eq!(live.rtt(), Some(8 * MS));
         live.handle_pong(start + 100 * MS, 7);
         assert_eq!(live.rtt(), Some(8 * MS));
         let now = start + 850 * MS;
-        assert_eq!(live.handle_timeout(now), Some(Action::Ping(2)));
+        assert_eq!(live.handle_timeout(now, 15), Some(Action::Ping(2)));
         live.handle_pong(now + 16 * MS, 2);
         assert_eq!(live.rtt(), Some(9 * MS));
     }

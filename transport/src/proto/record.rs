@@ -153,6 +153,13 @@ pub(crate) fn put_varint(buf: &mut Vec<u8>, mut value: u64) {
     buf.push(value as u8);
 }
 
+/// The body of a control frame that is one number.
+pub(crate) fn varint(value: u64) -> Vec<u8> {
+    let mut body = Vec::with_capacity(10);
+    put_varint(&mut body, value);
+    body
+}
+
 /// How a varint ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Varint {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::Driver;
 use crate::io::input::Input;
 use crate::io::link::refuse;
-use crate::proto::record::{Farewell, Kind, put_varint};
+use crate::proto::record::{Farewell, Kind, varint};
 
 /// How long a goodbye may take to leave, and its reader to close.
 const GOODBYE_WITHIN: Duration = Duration::from_millis(300);
@@ -20,9 +20,7 @@ impl Driver {
         for (number, link) in &self.links {
             // What was had is confirmed first: otherwise its sender would hold it in doubt.
             if let Some((_, had)) = link.session.received() {
-                let mut body = Vec::new();
-                put_varint(&mut body, had);
-                link.session.control(Some(*number), Kind::Ack, &body);
+                link.session.control(Some(*number), Kind::Ack, &varint(had));
             }
             link.session.control(Some(*number), Kind::Bye, &[Farewell::Leaving as u8]);
         }

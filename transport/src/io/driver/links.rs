@@ -15,10 +15,10 @@ use crate::io::reader::{Lanes, LinkIn};
 use crate::io::session::{TakeUp, lock};
 use crate::io::writer::LinkOut;
 use crate::peer::Inbound;
-use crate::proto::liveness::Liveness;
+use crate::proto::liveness::{Action, Liveness};
 use crate::proto::members;
 use crate::proto::mesh::{Decision, LinkNumber, Outcome};
-use crate::proto::record::{Farewell, Kind};
+use crate::proto::record::{Farewell, Kind, varint};
 
 impl Driver {
     /// An authenticated link: taken up or refused.
@@ -64,7 +64,14 @@ impl Driver {
         });
         // It is told up before anything of it can arrive.
         self.drain();
+        let suspect = false;
+        let link = Link { id, live: Arc::clone(&live), session: Arc::clone(&session), local, suspect };
+        self.links.insert(offer.link, link);
+        self.tell_members(offer.link);
+        self.ping(offer.link, now);
+        // What the crate above has to say comes last and is written at once, and all that with it.
         self.tell(&session, Inbound::Linked);
+        session.write(offer.link);
         let reader = LinkIn {
             session: Arc::clone(&session),
             number: offer.link,
@@ -73,7 +80,7 @@ impl Driver {
             wire,
             early,
             lanes: Lanes::new(self.context.max_message, Arc::clone(&self.context.budget)),
-            live: Arc::clone(&live),
+            live,
             deliver: Arc::clone(&self.deliver),
             addr: canonical(addr),
             inputs: self.context.inputs.clone(),
@@ -90,8 +97,6 @@ impl Driver {
             context.counters.ended(&end);
             let _ = context.inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
         });
-        self.links.insert(offer.link, Link { id, live, session, local, suspect: false });
-        self.tell_members(offer.link);
     }
 
     pub(super) fn closed(&mut self, now: Instant, id: NodeId, number: LinkNumber, reason: DownReason) {
@@ -109,6 +114,7 @@ impl Driver {
             if gone {
                 lock(&link.live).handle_doubt(now);
                 link.suspect = true;
+                self.live_at = Some(now);
                 self.mesh.handle_suspect(now, link.id, *number);
                 self.context.set_live(link.id, false);
             }
@@ -120,8 +126,19 @@ impl Driver {
         let Some(link) = self.links.get(&number) else { return };
         let Some(at) = self.addrs.get(&link.id) else { return };
         for frame in members::frames(self.mesh.members(), link.id, *at) {
-            link.session.control(Some(number), Kind::Members, &frame);
+            link.session.queue_control(number, Kind::Members, &frame);
         }
+    }
+
+    /// The first ping of a link, for its round-trip time.
+    fn ping(&mut self, number: LinkNumber, now: Instant) {
+        let Some(link) = self.links.get(&number) else { return };
+        let mut live = lock(&link.live);
+        if let Some(Action::Ping(token)) = live.handle_timeout(now, self.links.len()) {
+            link.session.queue_control(number, Kind::Ping, &varint(token));
+        }
+        let due = live.poll_timeout();
+        self.live_at = Some(self.live_at.map_or(due, |at| at.min(due)));
     }
 }
 

@@ -103,12 +103,14 @@ struct Open {
 pub(super) struct Dials {
     last: DialNumber,
     open: HashMap<DialNumber, Open>,
+    /// How many of them other members told of.
+    told: usize,
     window: usize,
 }
 
 impl Default for Dials {
     fn default() -> Self {
-        Self { last: 0, open: HashMap::new(), window: FIRST_DIALS }
+        Self { last: 0, open: HashMap::new(), told: 0, window: FIRST_DIALS }
     }
 }
 
@@ -116,18 +118,19 @@ impl Dials {
     /// Whether one more may begin. What other members tell of gets half of the window: one of them may make up nodes,
     /// and must not keep this node from those that it hears, is asked to look for, or has lost.
     pub(super) fn has_room(&self, via: Via) -> bool {
-        let told = || self.open.values().filter(|open| open.via == Via::Member).count();
-        self.open.len() < self.window && (via != Via::Member || told() < self.window / 2)
+        self.open.len() < self.window && (via != Via::Member || self.told < self.window / 2)
     }
 
     fn begin(&mut self, now: Instant, target: Target, via: Via) -> DialNumber {
         self.last += 1;
+        self.told += usize::from(via == Via::Member);
         self.open.insert(self.last, Open { target, via, began: now });
         self.last
     }
 
     pub(super) fn end(&mut self, now: Instant, number: DialNumber, outcome: Outcome) -> Option<Target> {
-        let Open { target, began, .. } = self.open.remove(&number)?;
+        let Open { target, via, began } = self.open.remove(&number)?;
+        self.told -= usize::from(via == Via::Member);
         let took = now.saturating_duration_since(began);
         match outcome {
             Outcome::Reached(_) if took < QUICK => self.window = MAX_DIALS.min(self.window + 1),
