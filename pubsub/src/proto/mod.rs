@@ -4,7 +4,9 @@
 
 pub mod backlog;
 pub mod envelope;
+pub mod fingerprint;
 pub mod index;
 pub mod interest;
 pub mod pattern_map;
 pub mod replica;
+pub mod value;

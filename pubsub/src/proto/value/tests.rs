@@ -1,0 +1,93 @@
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    drink: Drink,
+    notes: Vec<String>,
+    table: Option<(u8, char)>,
+    extra: BTreeMap<String, f64>,
+    wide: (i128, Box<Order2>, ()),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Order2(bool);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Drink {
+    Water,
+    Coffee(i16),
+    Tea { minutes: u8 },
+    Both(u8, u8),
+}
+
+fn order(drink: Drink) -> Order {
+    Order {
+        id: 300,
+        drink,
+        notes: vec!["hot".into(), String::new()],
+        table: Some((7, 'ä')),
+        extra: BTreeMap::from([("sugar".into(), 1.5)]),
+        wide: (-1, Box::new(Order2(true)), ()),
+    }
+}
+
+#[test]
+fn what_is_encoded_is_decoded_and_nothing_else() {
+    let own = Fingerprint::of::<Order>();
+    for drink in [Drink::Water, Drink::Coffee(-1), Drink::Tea { minutes: 4 }, Drink::Both(1, 2)] {
+        let value = order(drink);
+        let payload = encode(&own, &value).unwrap();
+        assert_eq!(decode::<Order>(&own, &payload).as_ref(), Ok(&value));
+        assert_eq!(payload[LEN..], postcard::to_stdvec(&value).unwrap(), "postcard's own form");
+        let other = Fingerprint::of::<(u64, Drink)>();
+        let told = DecodeError::OtherType { given: own, expected: other };
+        assert_eq!(decode::<(u64, Drink)>(&other, &payload), Err(told));
+        for end in 0..payload.len() {
+            match decode::<Order>(&own, &payload[..end]) {
+                Err(DecodeError::TooShort { given }) => assert_eq!((given, end < LEN), (end, true)),
+                Err(DecodeError::Value { .. }) => assert!(end >= LEN),
+                other => panic!("{other:?}"),
+            }
+        }
+        let more = [&payload[..], &[0, 0]].concat();
+        assert_eq!(decode::<Order>(&own, &more), Err(DecodeError::Trailing { bytes: 2 }));
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum List {
+    End,
+    More(Box<Self>),
+}
+
+#[test]
+fn a_type_that_contains_itself_does_not_use_up_the_stack() {
+    let own = Fingerprint::of::<List>();
+    let nested = |depth: usize| [&own.as_bytes()[..], &vec![1; depth], &[0]].concat();
+    assert!(decode::<List>(&own, &nested(MAX_NESTED - 1)).is_ok());
+    assert!(matches!(decode::<List>(&own, &nested(MAX_NESTED)), Err(DecodeError::Value { .. })));
+    assert!(matches!(decode::<List>(&own, &nested(64 << 20)), Err(DecodeError::Value { .. })));
+}
+
+#[test]
+fn a_length_that_lies_costs_no_memory() {
+    let own = Fingerprint::of::<Vec<[u64; 32]>>();
+    let lie = [&own.as_bytes()[..], &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
+    assert!(matches!(decode::<Vec<[u64; 32]>>(&own, &lie), Err(DecodeError::Value { .. })));
+}
+
+#[test]
+fn what_postcard_has_no_form_for_is_an_error() {
+    #[derive(Serialize)]
+    struct Flat {
+        #[serde(flatten)]
+        inner: BTreeMap<String, u8>,
+    }
+    let error = encode(&Fingerprint([0; LEN]), &Flat { inner: BTreeMap::new() }).unwrap_err();
+    assert!(!error.reason.is_empty());
+}
