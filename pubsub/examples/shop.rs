@@ -10,14 +10,29 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use talkie_pubsub::{Config, Delivery};
+
+/// The back office has the same definition; were it another, both would be told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    id: u64,
+    drink: Drink,
+    cups: u8,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Drink {
+    Cocoa,
+    Espresso { sugar: bool },
+}
 
 #[tokio::main]
 #[allow(clippy::disallowed_methods, reason = "a program keeps its own time")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bus = Config::from_env()?.join().await?;
     println!("open as {}", bus.node().name());
-    let mut shipped = bus.subscribe("shipped/*")?;
+    let mut shipped = bus.typed::<Order>().subscribe("shipped/*")?;
     let mut commands = bus.subscribe("commands/shop")?;
     let mut every_second = tokio::time::interval(Duration::from_secs(1));
     let (mut paused, mut id) = (false, 0);
@@ -28,15 +43,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tokio::select! {
             _ = every_second.tick(), if !paused => {
                 id += 1;
-                let drink = if id % 2 == 0 { "cocoa" } else { "espresso" };
-                let receipt = bus.publish(format!("orders/{id}"), drink).await?;
-                println!("ordered  {id}: {drink} (heard by {})", receipt.nodes);
+                let drink = if id % 2 == 0 { Drink::Cocoa } else { Drink::Espresso { sugar: true } };
+                let order = Order { id, drink, cups: 1 };
+                let receipt = bus.typed().publish(format!("orders/{id}"), &order).await?;
+                println!("ordered  {order:?} (heard by {})", receipt.nodes);
             }
             delivery = shipped.next() => match delivery {
-                Some(Delivery::Message(message)) => {
-                    println!("shipped  {} by {}", message.topic, message.name);
-                }
+                Some(Delivery::Message(message)) => println!("shipped  {:?} by {}", message.payload, message.name),
                 Some(Delivery::Gap { missed, .. }) => println!("missed   {missed} shipments"),
+                Some(Delivery::Malformed { name, error, .. }) => println!("ignored  what {name} shipped: {error}"),
                 Some(_) => {}
                 None => return Ok(()),
             },

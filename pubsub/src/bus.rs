@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use talkie_discovery::NodeId;
 use talkie_transport::{InDoubt, PeerSender};
 
@@ -17,6 +19,7 @@ use crate::io::registry::BusState;
 use crate::node::Node;
 use crate::subscription::Subscription;
 use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
+use crate::typed::Typed;
 
 /// A named space of topics on a mesh. A cheap handle; it keeps its node there.
 #[derive(Clone)]
@@ -117,6 +120,17 @@ impl Bus {
         let pattern = to.to_pattern()?;
         let (id, queue) = self.node.0.registry.subscribe(&self.state, &pattern, limits)?;
         Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), id, pattern, queue))
+    }
+
+    /// The same bus for values of a type instead of bytes: `T` in, `T` out.
+    ///
+    /// Each value travels behind a [`Fingerprint`](crate::Fingerprint) of its type, so a subscriber of another type is
+    /// told [`Delivery::Malformed`](crate::Delivery::Malformed) and never given nonsense. See [`Typed`].
+    ///
+    /// The first use of a type in a process takes some microseconds to find its fingerprint (a large protocol some
+    /// milliseconds); from then on it is known.
+    pub fn typed<T: Serialize + DeserializeOwned + 'static>(&self) -> Typed<'_, T> {
+        Typed::new(self)
     }
 
     /// Waits until at least this many other nodes are up and want the topic.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use crate::proto::value::DecodeError;
 use crate::topic::Topic;
 
 /// What a subscription yields.
@@ -19,6 +20,20 @@ pub enum Delivery<T = Bytes> {
         missed: u64,
         /// Whether `missed` is their number, or a lower bound.
         exact: bool,
+    },
+    /// A message that is no value of the subscriber's type, in its place. Only typed subscriptions have it
+    /// ([`Bus::typed`](crate::Bus::typed)).
+    Malformed {
+        /// Where it was published.
+        topic: Topic,
+        /// The node that published it.
+        from: NodeId,
+        /// The name of that node.
+        name: NodeName,
+        /// As in [`Message::seq`].
+        seq: u64,
+        /// What is wrong with it.
+        error: DecodeError,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What can fail: one enum per operation.
 
+use crate::proto::value::EncodeError;
 use crate::topic::{PatternError, TopicError};
 
 /// The node has left, or is leaving.
@@ -26,6 +27,9 @@ pub enum PublishError {
     /// The topic is none.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The value cannot be a payload; only of [`Typed::publish`](crate::Typed::publish).
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// The payload is over the node's limit (`--max-message`, `TALKIE_MAX_MESSAGE`).
     #[error("payload of {given} bytes is over the limit of {limit}")]
     TooLarge {

@@ -25,9 +25,9 @@
 //! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
 //! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`.
 //! ```text
-//! handles  config (settings) · node · bus · subscription · error
+//! handles  config (settings) · node · bus · typed · subscription · error
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · outlet (a peer) · keys
-//! proto/   index (pattern_map) · interest · replica · backlog · envelope (noun)
+//! proto/   index (pattern_map) · interest · replica · backlog · nouns: envelope · value · fingerprint
 //! nouns    topic · delivery
 //! ```
 
@@ -43,6 +43,7 @@ pub mod proto;
 pub mod settings;
 mod subscription;
 mod topic;
+mod typed;
 
 pub use bus::Bus;
 pub use bytes::Bytes;
@@ -50,6 +51,8 @@ pub use config::Config;
 pub use delivery::{Delivery, Message, QueueLimits, Receipt};
 pub use error::{Closed, FlushError, JoinError, PublishError, SubscribeError, SubscribedOnError};
 pub use node::Node;
+pub use proto::fingerprint::Fingerprint;
+pub use proto::value::{DecodeError, EncodeError};
 pub use settings::ConfigError;
 pub use subscription::Subscription;
 pub use talkie_discovery::{
@@ -63,6 +66,7 @@ pub use topic::{
     BusName, BusNameError, MAX_BUS_BYTES, MAX_BYTES, MAX_SEGMENTS, Pattern, PatternError, ToPattern, ToTopic,
     Topic, TopicError,
 };
+pub use typed::Typed;
 
 /// The code in README.md compiles.
 #[cfg(doctest)]

@@ -6,25 +6,48 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use talkie_transport::PeerSender;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Message};
 use crate::io::queue::Queue;
 use crate::io::registry::BusState;
 use crate::node::Node;
+use crate::proto::fingerprint::{Fingerprint, LEN};
+use crate::proto::value::DecodeError;
 use crate::topic::Pattern;
 
-/// Yields what is published on the topics that a pattern wants, by this node and the others.
+/// Yields what is published on the topics that a pattern wants, by this node and the others: as bytes, or as values where
+/// it comes from [`Typed::subscribe`](crate::Typed::subscribe).
 ///
 /// It keeps its node there. Dropping it unsubscribes, at once and also outside of a runtime.
 #[must_use = "dropping a subscription unsubscribes"]
-pub struct Subscription {
+pub struct Subscription<T = Bytes> {
+    held: Held,
+    form: Form<T>,
+}
+
+/// What is given back on drop.
+struct Held {
     node: Node,
     bus: Arc<BusState<PeerSender>>,
     id: u64,
     pattern: Pattern,
     queue: Arc<Queue>,
+}
+
+/// How payloads are read.
+pub(crate) struct Form<T> {
+    /// Of the type, where it is not bytes.
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) decode: fn(&Fingerprint, Bytes) -> Result<T, DecodeError>,
+}
+
+impl Form<Bytes> {
+    /// As they come.
+    pub(crate) const BYTES: Self =
+        Self { fingerprint: Fingerprint([0; LEN]), decode: |_, payload| Ok(payload) };
 }
 
 impl Subscription {
@@ -35,44 +58,71 @@ impl Subscription {
         pattern: Pattern,
         queue: Arc<Queue>,
     ) -> Self {
-        Self { node, bus, id, pattern, queue }
+        Self { held: Held { node, bus, id, pattern, queue }, form: Form::BYTES }
     }
 
+    /// The same with payloads read in another form.
+    pub(crate) fn of<T>(self, form: Form<T>) -> Subscription<T> {
+        Subscription { held: self.held, form }
+    }
+}
+
+impl<T> Subscription<T> {
     /// The next delivery; `None` once the node has left. Cancel safe.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        poll_fn(|cx| self.queue.poll_pop(cx)).await
+    pub async fn next(&mut self) -> Option<Delivery<T>> {
+        poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// A delivery that waits already, without waiting for one: to take all there is in one go.
-    pub fn now(&mut self) -> Option<Delivery> {
-        self.queue.pop()
+    /// A delivery that waits already, without waiting for one: to take all there is in one go. `None` says only that
+    /// nothing waits now.
+    pub fn now(&mut self) -> Option<Delivery<T>> {
+        self.held.queue.pop().map(|delivery| self.read(delivery))
     }
 
     /// What it wants.
     pub fn pattern(&self) -> &Pattern {
-        &self.pattern
+        &self.held.pattern
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        self.held.queue.poll_pop(cx).map(|next| next.map(|delivery| self.read(delivery)))
+    }
+
+    fn read(&self, delivery: Delivery) -> Delivery<T> {
+        match delivery {
+            Delivery::Message(Message { topic, from, name, seq, payload }) => {
+                match (self.form.decode)(&self.form.fingerprint, payload) {
+                    Ok(payload) => Delivery::Message(Message { topic, from, name, seq, payload }),
+                    Err(error) => Delivery::Malformed { topic, from, name, seq, error },
+                }
+            }
+            Delivery::Gap { from, missed, exact } => Delivery::Gap { from, missed, exact },
+            Delivery::Malformed { topic, from, name, seq, error } => {
+                Delivery::Malformed { topic, from, name, seq, error }
+            }
+        }
     }
 }
 
-impl Stream for Subscription {
-    type Item = Delivery;
+impl<T> Stream for Subscription<T> {
+    type Item = Delivery<T>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.queue.poll_pop(cx)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        self.poll(cx)
     }
 }
 
-impl Drop for Subscription {
+impl Drop for Held {
     fn drop(&mut self) {
         self.node.0.registry.unsubscribe(&self.bus, self.id, &self.queue);
     }
 }
 
-impl fmt::Debug for Subscription {
+impl<T> fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
-            .field("bus", &self.bus.name)
-            .field("pattern", &self.pattern)
+            .field("bus", &self.held.bus.name)
+            .field("pattern", &self.held.pattern)
             .finish_non_exhaustive()
     }
 }

@@ -2,53 +2,15 @@
 
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use talkie_pubsub::{
-    Bus, Closed, Config, Delivery, DownReason, Groups, Message, PeerEvent, PublishError, QueueLimits, Secret,
-    SubscribeError, SubscribedOnError, Subscription,
+    Closed, Delivery, DownReason, PeerEvent, PublishError, QueueLimits, SubscribeError, SubscribedOnError,
 };
 
-/// Far more than anything here takes, so that only a defect runs into it.
-const PATIENCE: Duration = Duration::from_secs(20);
+mod common;
 
-/// What the nodes of one test share, so that tests side by side never meet.
-struct Mesh {
-    secret: Secret,
-    groups: Groups,
-}
-
-impl Mesh {
-    fn new() -> Self {
-        let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let v4 = Some(SocketAddrV4::new(Ipv4Addr::new(239, 255, 82, 55), free));
-        Self { secret: Secret::generate(), groups: Groups { v4, v6: None } }
-    }
-
-    fn config(&self, name: &str) -> Config {
-        Config::new(self.secret.clone())
-            .name(name.parse().unwrap())
-            .groups(self.groups)
-            .interfaces(["lo".parse().unwrap()])
-            .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-    }
-
-    async fn join(&self, name: &str) -> Bus {
-        self.config(name).join().await.unwrap()
-    }
-}
-
-async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it should have happened by now")
-}
-
-async fn message(subscription: &mut Subscription) -> Message {
-    match soon(subscription.next()).await {
-        Some(Delivery::Message(message)) => message,
-        other => panic!("{other:?}"),
-    }
-}
+use common::{Mesh, message, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_meet_talk_and_part() {

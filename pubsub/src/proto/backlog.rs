@@ -84,6 +84,8 @@ impl Backlog {
                     self.count(message.from, 1, true);
                 }
                 Some(Delivery::Gap { from, missed, exact }) => self.count(from, missed, exact),
+                // Only whoever reads looks into a message.
+                Some(Delivery::Malformed { from, .. }) => self.count(from, 1, true),
                 None => return,
             }
         }

@@ -166,7 +166,7 @@ fn seqs(queue: &Queue) -> Vec<u64> {
     let all = std::iter::from_fn(|| queue.pop());
     all.map(|delivery| match delivery {
         Delivery::Message(message) => message.seq,
-        Delivery::Gap { .. } => panic!("{delivery:?}"),
+        Delivery::Gap { .. } | Delivery::Malformed { .. } => panic!("{delivery:?}"),
     })
     .collect()
 }
