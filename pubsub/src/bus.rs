@@ -16,6 +16,7 @@ use crate::delivery::{QueueLimits, Receipt};
 use crate::error::{FlushError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
 use crate::io::registry::BusState;
+use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::subscription::Subscription;
 use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
@@ -59,7 +60,8 @@ impl Bus {
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, PublishError> {
         let publication = self.publication(to.to_topic()?, payload.into())?;
-        Ok(fanout::publish(&self.node.0.registry, &self.state, &publication).await?)
+        let receipt = fanout::publish(&self.node.0.registry, &self.state, &publication).await?;
+        Ok(self.counted(receipt, &publication))
     }
 
     /// Publishes without waiting: a node for which there is no room gets a counted gap.
@@ -68,7 +70,7 @@ impl Bus {
     /// As [`publish`](Self::publish).
     pub fn try_publish(&self, to: impl ToTopic, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
         let publication = self.publication(to.to_topic()?, payload.into())?;
-        Ok(self.state.publish_now(&publication))
+        Ok(self.counted(self.state.publish_now(&publication), &publication))
     }
 
     /// Waits until all that this node published so far, on any bus, is confirmed by the nodes that are up and want
@@ -150,6 +152,16 @@ impl Bus {
     /// For an invalid topic.
     pub fn subscribers(&self, topic: impl ToTopic) -> Result<Vec<NodeId>, TopicError> {
         Ok(self.node.0.registry.subscribers(&self.state, &topic.to_topic()?))
+    }
+
+    /// [`Node::metrics`]: of the whole node, all its buses included.
+    pub fn metrics(&self) -> Metrics {
+        self.node.metrics()
+    }
+
+    fn counted(&self, receipt: Receipt, publication: &Publication) -> Receipt {
+        self.node.0.registry.counters.published(&receipt, publication.payload.len());
+        receipt
     }
 
     fn publication(&self, topic: Topic, payload: Bytes) -> Result<Publication, PublishError> {

@@ -25,8 +25,8 @@
 //! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
 //! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`.
 //! ```text
-//! handles  config (settings) · node · bus · typed · subscription · error
-//! io/      registry (what they share) · fanout ‖ dispatch · queue · outlet (a peer) · keys
+//! handles  config (settings) · node · bus · typed · subscription · metrics · error
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · outlet (a peer) · counters · keys
 //! proto/   index (pattern_map) · interest · replica · backlog · nouns: envelope · value · fingerprint
 //! nouns    topic · delivery
 //! ```
@@ -37,6 +37,7 @@ mod delivery;
 mod error;
 #[allow(clippy::disallowed_methods, reason = "the clock and tasks live here")]
 mod io;
+mod metrics;
 mod node;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
@@ -50,6 +51,7 @@ pub use bytes::Bytes;
 pub use config::Config;
 pub use delivery::{Delivery, Message, QueueLimits, Receipt};
 pub use error::{Closed, FlushError, JoinError, PublishError, SubscribeError, SubscribedOnError};
+pub use metrics::{Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, SubscriptionStats};
 pub use node::Node;
 pub use proto::fingerprint::Fingerprint;
 pub use proto::value::{DecodeError, EncodeError};
@@ -57,10 +59,11 @@ pub use settings::ConfigError;
 pub use subscription::Subscription;
 pub use talkie_discovery::{
     GroupError, Groups, InterfaceSpec, InterfaceSpecError, NodeId, NodeIdError, NodeName, NodeNameError,
-    Partner, PartnerError, Secret, SecretError, SecretFileError, Via,
+    Partner, PartnerError, Secret, SecretError, SecretFileError, Stats as DiscoveryStats, Via,
 };
 pub use talkie_transport::{
-    DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, MAX_MAX_MESSAGE, Peer, PeerEvent, PeerEvents, StartError,
+    DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, LinkStats, MAX_MAX_MESSAGE, Peer, PeerEvent, PeerEvents,
+    PeerStats, StartError, Traffic,
 };
 pub use topic::{
     BusName, BusNameError, MAX_BUS_BYTES, MAX_BYTES, MAX_SEGMENTS, Pattern, PatternError, ToPattern, ToTopic,

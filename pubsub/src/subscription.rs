@@ -93,7 +93,10 @@ impl<T> Subscription<T> {
             Delivery::Message(Message { topic, from, name, seq, payload }) => {
                 match (self.form.decode)(&self.form.fingerprint, payload) {
                     Ok(payload) => Delivery::Message(Message { topic, from, name, seq, payload }),
-                    Err(error) => Delivery::Malformed { topic, from, name, seq, error },
+                    Err(error) => {
+                        self.held.queue.count_malformed();
+                        Delivery::Malformed { topic, from, name, seq, error }
+                    }
                 }
             }
             Delivery::Gap { from, missed, exact } => Delivery::Gap { from, missed, exact },

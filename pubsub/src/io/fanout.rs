@@ -118,6 +118,7 @@ pub(crate) async fn publish(
     bus: &BusState<PeerSender>,
     publication: &Publication,
 ) -> Result<Receipt, Closed> {
+    let mut first = true;
     loop {
         registry.check_open()?;
         let (peer, until) = match bus.attempt(publication) {
@@ -128,8 +129,10 @@ pub(crate) async fn publish(
         // Listening before looking, so that no room is missed.
         freed.as_mut().enable();
         if matches!(peer.room(publication.payload.len(), Instant::now()), Room::Wait { .. }) {
+            let begun = Instant::now();
             // Too late or freed: either way it is looked at again.
             let _ = timeout_at(until.into(), freed).await;
+            registry.counters.waited(std::mem::take(&mut first), begun.elapsed());
         }
     }
 }

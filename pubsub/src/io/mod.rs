@@ -1,5 +1,6 @@
 //! Locks, wakers and the clock around the machines.
 
+pub(crate) mod counters;
 pub(crate) mod dispatch;
 pub(crate) mod fanout;
 pub(crate) mod keys;

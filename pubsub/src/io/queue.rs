@@ -7,6 +7,7 @@ use talkie_discovery::NodeId;
 
 use super::registry::lock;
 use crate::delivery::{Delivery, Message, QueueLimits};
+use crate::metrics::Deliveries;
 use crate::proto::backlog::Backlog;
 
 /// Filled by any task, read by one. The lock is held for a push or a pop, never while waking.
@@ -20,19 +21,33 @@ struct State {
     reader: Option<Waker>,
     /// Nothing more comes in; what waits is still read.
     closed: bool,
+    /// Losses and misfits are counted here; the backlog counts what it pushes out.
+    counted: Deliveries,
 }
 
 impl Queue {
     pub(crate) fn new(limits: QueueLimits) -> Self {
-        Self(Mutex::new(State { backlog: Backlog::new(limits), reader: None, closed: false }))
+        Self(Mutex::new(State {
+            backlog: Backlog::new(limits),
+            reader: None,
+            closed: false,
+            counted: Deliveries::default(),
+        }))
     }
 
     pub(crate) fn push(&self, message: Message) {
-        self.add(|backlog| backlog.push(message));
+        self.add(|backlog, counted| {
+            counted.received += 1;
+            backlog.push(message);
+        });
     }
 
     pub(crate) fn push_gap(&self, from: NodeId, missed: u64, exact: bool) {
-        self.add(|backlog| backlog.push_gap(from, missed, exact));
+        self.add(|backlog, counted| {
+            counted.missed = counted.missed.saturating_add(missed);
+            counted.uncounted += u64::from(!exact);
+            backlog.push_gap(from, missed, exact);
+        });
     }
 
     /// Ends the stream behind what waits already.
@@ -66,12 +81,26 @@ impl Queue {
         }
     }
 
-    fn add(&self, add: impl FnOnce(&mut Backlog)) {
+    /// The reader could make nothing of a message.
+    pub(crate) fn count_malformed(&self) {
+        lock(&self.0).counted.malformed += 1;
+    }
+
+    /// How many deliveries wait, with how many bytes, and what came so far.
+    pub(crate) fn stats(&self) -> (u64, u64, Deliveries) {
+        let state = lock(&self.0);
+        let (waiting, bytes) = state.backlog.waiting();
+        let dropped = state.backlog.dropped();
+        (waiting as u64, bytes as u64, Deliveries { dropped, ..state.counted })
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Backlog, &mut Deliveries)) {
         let mut state = lock(&self.0);
         if state.closed {
             return;
         }
-        add(&mut state.backlog);
+        let State { backlog, counted, .. } = &mut *state;
+        add(backlog, counted);
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {

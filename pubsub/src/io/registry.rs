@@ -9,11 +9,14 @@ use talkie_discovery::NodeId;
 use talkie_transport::Interest;
 use tokio::sync::Notify;
 
+use super::counters::Counters;
 use super::outlet::Outlet;
 use super::queue::Queue;
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
+use crate::metrics::Deliveries;
 use crate::proto::index::Index;
+use crate::proto::interest::OwnInterests;
 use crate::proto::replica::{Change, ControlError, Replica};
 use crate::topic::{BusName, Pattern, Topic};
 
@@ -32,7 +35,7 @@ pub(crate) struct Registry<P: Outlet> {
     /// Notified when a topic may have more or fewer nodes, and when the node closes.
     changed: Notify,
     closed: AtomicBool,
-    pub(super) counters: Counters,
+    pub(crate) counters: Counters,
     /// Messages that peers had not confirmed when they left; told by the next flush.
     pub(super) in_doubt: AtomicU64,
 }
@@ -44,6 +47,10 @@ pub(super) struct Members<P: Outlet> {
     buses: HashMap<BusName, Arc<BusState<P>>>,
     /// Peers that are owed nothing any more, and what they were told of us.
     forgotten: VecDeque<(NodeId, u64)>,
+    /// What subscriptions were given that have ended.
+    pub(super) ended: Deliveries,
+    /// Peers that announced more than one may.
+    pub(super) refused: u64,
     /// Reused for each control frame.
     frame: Vec<u8>,
 }
@@ -75,23 +82,14 @@ pub(super) struct Joined {
     pub(super) queue: Arc<Queue>,
 }
 
-/// What arrived and could not be used.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Bodies that are no envelope of a known kind.
-    pub(super) malformed: AtomicU64,
-    /// Messages for an interest whose pattern does not fit their topic, or out of order.
-    pub(super) mismatched: AtomicU64,
-    /// Control frames that are none.
-    pub(super) control: AtomicU64,
-}
-
 impl<P: Outlet> Default for Registry<P> {
     fn default() -> Self {
         let members = Members {
             replica: Replica::default(),
             buses: HashMap::new(),
             forgotten: VecDeque::new(),
+            ended: Deliveries::default(),
+            refused: 0,
             frame: Vec::new(),
         };
         Self {
@@ -153,6 +151,7 @@ impl<P: Outlet> Registry<P> {
         let mut members = lock(&self.members);
         let Some(local) = self.locals.get(&id).map(|local| Arc::clone(&local)) else { return };
         local.change(|all| all.retain(|joined| !Arc::ptr_eq(&joined.queue, queue)));
+        members.ended += queue.stats().2;
         if members.replica.unsubscribe(id) {
             self.locals.remove(&id);
             bus.index.remove_local(&local.pattern);
@@ -217,12 +216,10 @@ impl<P: Outlet> Registry<P> {
             }
         }
         members.tell_all();
+        let queues: Vec<_> = locals.iter().flat_map(|(_, local)| local.joined().to_vec()).collect();
+        queues.iter().for_each(|joined| members.ended += joined.queue.stats().2);
         drop(members);
-        for (_, local) in locals {
-            for joined in local.joined().iter() {
-                joined.queue.close();
-            }
-        }
+        queues.iter().for_each(|joined| joined.queue.close());
         self.changed.notify_waiters();
         true
     }
@@ -251,6 +248,11 @@ impl<P: Outlet> Registry<P> {
 }
 
 impl<P: Outlet> Members<P> {
+    /// This node's interests.
+    pub(super) fn own(&self) -> &OwnInterests {
+        self.replica.own()
+    }
+
     /// How many of the subscriptions made so far the peer may know of.
     pub(super) fn announced(&self, peer: &P) -> u64 {
         self.replica.announced(peer)
@@ -307,6 +309,7 @@ impl<P: Outlet> Members<P> {
                     }
                 }
                 Change::Refused => {
+                    self.refused += 1;
                     tracing::warn!(peer = %peer.name(), "subscribes to more than one peer may: the rest is refused");
                 }
             }

@@ -21,6 +21,7 @@ pub struct Backlog {
     lost: VecDeque<Gap>,
     waiting: VecDeque<Delivery>,
     bytes: usize,
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ struct Gap {
 impl Backlog {
     /// An empty one.
     pub fn new(limits: QueueLimits) -> Self {
-        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0 }
+        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, dropped: 0 }
     }
 
     /// Takes a message; one that is longer than the limit alone pushes out all others.
@@ -70,6 +71,16 @@ impl Backlog {
         Some(oldest)
     }
 
+    /// Deliveries that wait, and the bytes that they are charged.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.lost.len() + self.waiting.len(), self.bytes)
+    }
+
+    /// Messages pushed out so far.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Whether there is nothing to [`pop`](Self::pop).
     pub fn is_empty(&self) -> bool {
         self.lost.is_empty() && self.waiting.is_empty()
@@ -81,6 +92,7 @@ impl Backlog {
             match self.waiting.pop_front() {
                 Some(Delivery::Message(message)) => {
                     self.bytes -= self::charge(&message);
+                    self.dropped += 1;
                     self.count(message.from, 1, true);
                 }
                 Some(Delivery::Gap { from, missed, exact }) => self.count(from, missed, exact),

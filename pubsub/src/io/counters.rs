@@ -1,0 +1,131 @@
+//! What a node's publishes and deliveries are counted in, and the reading of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use talkie_transport::Stats;
+
+use super::outlet::Outlet;
+use super::registry::Registry;
+use crate::delivery::Receipt;
+use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, SubscriptionStats};
+
+/// Relaxed: they say nothing of the order of things. On cache lines of their own (two, since processors fetch pairs), so
+/// that publishers disturb nobody who only reads beside them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    unwanted: AtomicU64,
+    nodes: AtomicU64,
+    local: AtomicU64,
+    overflowed: AtomicU64,
+    waits: AtomicU64,
+    waited_us: AtomicU64,
+    /// Bodies that are no envelope of a known kind.
+    pub(super) malformed: AtomicU64,
+    /// Messages for an interest whose pattern does not fit their topic, or out of order.
+    pub(super) mismatched: AtomicU64,
+    /// Control frames that are none.
+    pub(super) control: AtomicU64,
+}
+
+fn add(to: &AtomicU64, n: usize) {
+    // What did not happen costs nothing.
+    if n > 0 {
+        to.fetch_add(n as u64, Ordering::Relaxed);
+    }
+}
+
+impl Counters {
+    /// A message was handed out.
+    pub(crate) fn published(&self, receipt: &Receipt, bytes: usize) {
+        add(&self.messages, 1);
+        add(&self.bytes, bytes);
+        add(&self.unwanted, usize::from(receipt.nodes + receipt.local == 0));
+        add(&self.nodes, receipt.nodes);
+        add(&self.local, receipt.local);
+        add(&self.overflowed, receipt.overflowed);
+    }
+
+    /// A publish waited for room once; the first time of the same one says so.
+    pub(crate) fn waited(&self, first: bool, time: Duration) {
+        add(&self.waits, usize::from(first));
+        add(&self.waited_us, time.as_micros() as usize);
+    }
+
+    fn publish_stats(&self) -> PublishStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PublishStats {
+            messages: get(&self.messages),
+            bytes: get(&self.bytes),
+            unwanted: get(&self.unwanted),
+            nodes: get(&self.nodes),
+            local: get(&self.local),
+            overflowed: get(&self.overflowed),
+            waits: get(&self.waits),
+            waited_us: get(&self.waited_us),
+        }
+    }
+
+    fn refused_stats(&self) -> RefusedStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RefusedStats {
+            malformed: get(&self.malformed),
+            mismatched: get(&self.mismatched),
+            control: get(&self.control),
+            subscribers: 0,
+        }
+    }
+}
+
+/// The part of a node's metrics that this crate counts.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) published: PublishStats,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) refused: RefusedStats,
+    pub(crate) memory: MemoryStats,
+    pub(crate) subscriptions: Vec<SubscriptionStats>,
+}
+
+impl<P: Outlet> Registry<P> {
+    /// The counters as they are now. Costs a short lock per subscription.
+    pub(crate) fn read(&self, transport: &Stats) -> Reading {
+        let mut reading = Reading {
+            published: self.counters.publish_stats(),
+            deliveries: Deliveries::default(),
+            refused: self.counters.refused_stats(),
+            memory: MemoryStats::default(),
+            subscriptions: Vec::new(),
+        };
+        // What ends is added up under the same lock, so that no subscription counts twice or not at all.
+        let members = self.members();
+        reading.deliveries = members.ended;
+        reading.refused.subscribers = members.refused;
+        for (id, own) in members.own().from(0) {
+            let Some(local) = self.locals.get(&id).map(|local| std::sync::Arc::clone(&local)) else {
+                continue;
+            };
+            for joined in local.joined().iter() {
+                let (waiting, waiting_bytes, deliveries) = joined.queue.stats();
+                let (bus, pattern) = (own.bus.clone(), own.pattern.clone());
+                let stats = SubscriptionStats { bus, pattern, waiting, waiting_bytes, deliveries };
+                reading.subscriptions.push(stats);
+            }
+        }
+        drop(members);
+        for subscription in &reading.subscriptions {
+            reading.deliveries += subscription.deliveries;
+            reading.memory.subscriptions_bytes += subscription.waiting_bytes;
+            reading.memory.subscriptions_waiting += subscription.waiting;
+        }
+        for peer in &transport.peers {
+            let memory = &mut reading.memory;
+            *(if peer.up { &mut memory.peers_up_bytes } else { &mut memory.peers_away_bytes }) +=
+                peer.queued_bytes;
+        }
+        reading
+    }
+}

@@ -1,0 +1,151 @@
+//! Nouns: all counters of a node, so that its user can check what is promised.
+
+use serde::{Serialize, Serializer};
+use talkie_discovery::{NodeId, NodeName};
+use talkie_transport::{LinkStats, PeerStats, Traffic};
+
+use crate::topic::{BusName, Pattern};
+
+/// What a node did since its start, and what it holds now: one reading of all counters; of
+/// [`Bus::metrics`](crate::Bus::metrics).
+///
+/// Counters only grow; what may also shrink is said to be a gauge. The reading is not of one moment: messages go on while
+/// it is taken.
+///
+/// What is promised, and where it can be seen:
+///
+/// | promise | counters |
+/// |---|---|
+/// | nothing is lost silently | publisher: [`Traffic`]`.lost_*`; subscriber: [`Deliveries`]`.missed`, `.dropped`; a subscriber is yielded `received - dropped - waiting`, and gaps for `missed + dropped` |
+/// | memory is bounded | [`MemoryStats`], per peer [`PeerStats::queued_bytes`], per subscription [`SubscriptionStats::waiting_bytes`] |
+/// | a slow peer delays a publisher little | [`PublishStats`]`.waits`, `.waited_us` |
+/// | strangers learn nothing and cost little | [`discovery`](Self::discovery)`.rejected_*`, [`LinkStats`]`.refused_*`, `.turned_away` |
+/// | one link per pair, made again when it breaks | [`LinkStats`]`.made`, `.replaced`, `.ended_*`, `.told_*` |
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// The node.
+    #[serde(serialize_with = "as_text")]
+    pub node: NodeId,
+    /// Its human name.
+    pub name: NodeName,
+    /// Heartbeats sent and heard, and those refused, by reason. `rejected_auth` are those of other meshes.
+    pub discovery: talkie_discovery::Stats,
+    /// Connections, links and peers: made, lost, refused, by reason.
+    pub links: LinkStats,
+    /// Messages and bytes to and from other nodes, and what was lost on the way out, by reason; over all peers, also those that
+    /// are gone.
+    pub traffic: Traffic,
+    /// What was published here, and how long that waited.
+    pub published: PublishStats,
+    /// What subscriptions here were given, also those that ended.
+    pub deliveries: Deliveries,
+    /// What peers sent that could not be used. All stay 0 while every node is sound.
+    pub refused: RefusedStats,
+    /// Memory in use.
+    pub memory: MemoryStats,
+    /// Every node that is up or owed something, in the order of ids: at most 1,024 linked and 4,096 away.
+    pub peers: Vec<PeerStats>,
+    /// Every subscription, those of one pattern together; as many as the program holds.
+    pub subscriptions: Vec<SubscriptionStats>,
+}
+
+/// What was published on this node, on all buses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PublishStats {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Messages that nobody wanted: no node that was up, and no subscription here.
+    pub unwanted: u64,
+    /// Nodes that were up and wanted a message, summed over messages.
+    pub nodes: u64,
+    /// Subscriptions on this node that were given one, summed over messages.
+    pub local: u64,
+    /// Nodes for which a message was counted into a gap at once, summed over messages.
+    pub overflowed: u64,
+    /// Publishes that waited for room.
+    pub waits: u64,
+    /// How long they waited in all, microseconds; at most 250 ms for a peer and stall.
+    pub waited_us: u64,
+}
+
+macro_rules! deliveries {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What subscriptions were given. A message that several subscriptions want counts for each.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+        #[non_exhaustive]
+        pub struct Deliveries { $($(#[$doc])* pub $name: u64,)* }
+
+        impl std::ops::AddAssign for Deliveries {
+            fn add_assign(&mut self, more: Self) {
+                $(self.$name = self.$name.saturating_add(more.$name);)*
+            }
+        }
+    };
+}
+
+deliveries! {
+    /// Messages that came, from other nodes and this one.
+    received,
+    /// Of those, messages that were pushed out, since the reader was slow; told in gaps.
+    dropped,
+    /// Messages lost on the way here, as far as their number is known; told in gaps.
+    missed,
+    /// Gaps of unknown size (`exact: false`) that came.
+    uncounted,
+    /// Messages read and found to be no value of the subscription's type.
+    malformed,
+}
+
+/// What peers sent that could not be used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RefusedStats {
+    /// Messages of an unknown form.
+    pub malformed: u64,
+    /// Messages on a topic that the subscription which they were sent for does not want, or sent twice.
+    pub mismatched: u64,
+    /// Announcements of subscriptions that are none.
+    pub control: u64,
+    /// Peers of which some subscriptions were refused, since they have more than 65,536, or than fit in 16 MiB.
+    pub subscribers: u64,
+}
+
+/// Memory in use by what waits. All are gauges, in bytes unless said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemoryStats {
+    /// For peers that are up: to be sent or confirmed. Each may take twice the largest message and 2 MiB, or 4 MiB.
+    pub peers_up_bytes: u64,
+    /// For peers that are away: kept for their return. 64 MiB in all.
+    pub peers_away_bytes: u64,
+    /// In subscriptions, not read yet; [`QueueLimits`](crate::QueueLimits) bound each.
+    pub subscriptions_bytes: u64,
+    /// The same, in deliveries.
+    pub subscriptions_waiting: u64,
+}
+
+/// One subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SubscriptionStats {
+    /// The bus that it is on.
+    #[serde(serialize_with = "as_text")]
+    pub bus: BusName,
+    /// What it wants.
+    #[serde(serialize_with = "as_text")]
+    pub pattern: Pattern,
+    /// Messages and gaps that wait to be read. A gauge.
+    pub waiting: u64,
+    /// Memory of what waits, bytes, with 192 for each message. A gauge.
+    pub waiting_bytes: u64,
+    /// What it was given.
+    pub deliveries: Deliveries,
+}
+
+fn as_text<S: Serializer>(what: &impl std::fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(what)
+}
