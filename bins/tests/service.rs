@@ -274,6 +274,21 @@ fn a_closed_terminal_ends_a_command_with_a_goodbye_unless_it_runs_under_nohup() 
 }
 
 #[test]
+fn a_host_without_any_network_is_no_reason_to_end() {
+    let mut command = clean(Command::new("unshare"));
+    command.args(["-n", env!("CARGO_BIN_EXE_talkie"), "join", "--log", "info"]);
+    let mut lonely = Running::start(command.env("TALKIE_SECRET", SECRET));
+    let said = lonely.logs("");
+    if said.starts_with("unshare:") {
+        return skipped(&format!("a network namespace cannot be made here: {said}"));
+    }
+    assert!(said.contains("waiting for a network"), "{said}");
+    lonely.says("listening on no address yet");
+    lonely.signal(Signal::SIGTERM);
+    assert_eq!(lonely.ends(), (Some(0), String::new()));
+}
+
+#[test]
 fn a_demo_without_loopback_says_so() {
     let mut command = clean(Command::new("unshare"));
     command.args(["-n", env!("CARGO_BIN_EXE_talkie"), "demo"]);

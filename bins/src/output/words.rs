@@ -34,6 +34,7 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
     match event {
         Event::Joined { node, name, bus, listen } => {
             let listen = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let listen = if listen.is_empty() { "no address yet".to_owned() } else { listen };
             let rest = dim(format!("(id {}), listening on {listen}", short(node)));
             write!(line, "joined bus {bus} as {} {rest}", paint.over(BOLD, name))
         }

@@ -53,6 +53,8 @@ fn the_manual_tells_every_setting_and_every_line() {
         let meaning = setting.meaning.replace('`', "");
         assert!(environment.contains(&meaning), "{meaning:?} is missing\n{environment}");
     }
+    // For copying: an apostrophe that no reader of pages makes a quotation mark of.
+    assert!(overview().contains(".ds Aq ") && overview().contains("talkie sub \\*(Aqorders/*\\*(Aq"));
     for line in LINES {
         assert!(
             page.contains(line.example) && page.contains(line.meaning),
