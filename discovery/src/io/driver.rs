@@ -295,7 +295,8 @@ impl Driver {
 
     /// Whether there is nothing but loopback, and the user did not choose just that.
     fn lacks_network(&self, reach: &Reach) -> bool {
-        let only_loopback = reach.interfaces.iter().all(|interface| interface.loopback);
+        let only_loopback =
+            reach.interfaces.iter().all(|interface| interface.loopback || interface.addrs.is_empty());
         let chosen = &self.config.interfaces;
         only_loopback && (chosen.is_empty() || chosen.iter().any(|spec| !reach.matches(spec)))
     }

@@ -73,6 +73,19 @@ impl GroupSocket {
             other => other,
         }
     }
+
+    /// Leaves the group of an interface that was removed, before another one with its index is joined: to close the
+    /// socket would leave the group there, and not even at once while a child process is being started.
+    fn leave(&self) {
+        let (socket, index) = (SockRef::from(&self.udp), self.place.index);
+        // The interface may have no successor.
+        let _ = match self.group {
+            SocketAddr::V4(v4) => {
+                socket.leave_multicast_v4_n(v4.ip(), &InterfaceIndexOrAddress::Index(index))
+            }
+            SocketAddr::V6(v6) => socket.leave_multicast_v6(v6.ip(), index),
+        };
+    }
 }
 
 /// All sockets of a node.
@@ -97,11 +110,18 @@ impl Sockets {
         now: Instant,
     ) -> bool {
         let mut had = std::mem::take(&mut self.all);
-        let (mut changed, mut failed) = (false, None);
+        let before = had.len();
+        had.retain(|socket| {
+            let holds = !removed.has(socket.place.index);
+            if !holds {
+                socket.leave();
+            }
+            holds
+        });
+        let (mut changed, mut failed) = (had.len() < before, None);
         let interfaces = reach.interfaces.iter().filter(|interface| interface.multicast);
         for (interface, place, group) in interfaces.flat_map(|interface| places(interface, groups)) {
-            let kept = |socket: &GroupSocket| socket.place == place && !removed.has(place.index);
-            if let Some(at) = had.iter().position(kept) {
+            if let Some(at) = had.iter().position(|socket| socket.place == place) {
                 let mut socket = had.swap_remove(at);
                 socket.name.clone_from(&interface.name);
                 self.all.push(socket);

@@ -115,6 +115,12 @@ fn it_leaves_with_three_goodbyes() {
     let mut announcer = Announcer::new(start);
     run(&mut announcer, &mut rng, start, Duration::from_secs(3));
     let now = start + Duration::from_secs(3);
+    for _ in 0..8 {
+        announcer.handle_network_change(now);
+        announcer.handle_timeout(now, &mut rng);
+        announcer.poll_transmit();
+    }
+    // A burst waits, and is not begun any more.
     announcer.handle_leave(now);
     announcer.handle_leave(now);
     announcer.handle_network_change(now);
