@@ -10,6 +10,9 @@ use super::session::Session;
 use super::writer::Step;
 use crate::proto::mesh::LinkNumber;
 
+/// Most turns that whoever waits for the outbox is given: some 100 µs, in which a thread wakes.
+const TURNS: usize = 100;
+
 /// The writer task of one link: writes what waits whenever it is woken, until the link ends.
 pub(crate) async fn write_link(
     session: Arc<Session>,
@@ -23,7 +26,7 @@ pub(crate) async fn write_link(
             wake.notified().await;
             loop {
                 match session.step(number) {
-                    Ok(Step::Wrote) => {}
+                    Ok(Step::Wrote) => give_way(&session).await,
                     Ok(Step::Drained) => break,
                     Ok(Step::Blocked) => {
                         if stream.writable().await.is_err() {
@@ -39,5 +42,15 @@ pub(crate) async fn write_link(
     tokio::select! {
         () = run => {}
         () = stop.cancelled() => {}
+    }
+}
+
+/// Lets publishers in between two writes.
+async fn give_way(session: &Session) {
+    for _ in 0..TURNS {
+        if !session.is_wanted() {
+            return;
+        }
+        tokio::task::yield_now().await;
     }
 }

@@ -2,7 +2,7 @@
 //! sends to the peer; each part under a short lock that is never held across an await.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,8 @@ pub(crate) struct Session {
     current: AtomicU64,
     rtt_us: AtomicU64,
     out: Mutex<Out>,
+    /// How many wait for `out`.
+    wanted: AtomicUsize,
     /// What came in; counted by the reader of the link in use.
     pub(crate) received: Received,
     /// Held while an arrival is delivered, so that arrivals of one peer come one at a time.
@@ -114,6 +116,7 @@ impl Session {
                 tally: Traffic::default(),
             }),
             received: Received::default(),
+            wanted: AtomicUsize::new(0),
             inbox: Mutex::new(inbox),
             progress: Notify::new(),
         }
@@ -144,6 +147,25 @@ impl Session {
         lock(&self.out).outbox.unacknowledged()
     }
 
+    /// The outward half; the writer task gives way to whoever waits here.
+    fn out(&self) -> MutexGuard<'_, Out> {
+        match self.out.try_lock() {
+            Ok(out) => out,
+            Err(_) => {
+                self.wanted.fetch_add(1, Ordering::Relaxed);
+                let out = lock(&self.out);
+                self.wanted.fetch_sub(1, Ordering::Relaxed);
+                out
+            }
+        }
+    }
+
+    /// Whether somebody waits for the writer task to let go: the lock is not fair, and a busy writer would take it again
+    /// before they wake.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > 0
+    }
+
     /// See [`crate::PeerSender::push`].
     pub(crate) fn push(
         &self,
@@ -153,7 +175,7 @@ impl Session {
         body: &Body,
         now: Instant,
     ) -> Pushed {
-        let mut out = lock(&self.out);
+        let mut out = self.out();
         if out.gone {
             return Pushed::Overflowed;
         }
@@ -189,7 +211,7 @@ impl Session {
 
     /// See [`crate::PeerSender::room`].
     pub(crate) fn room(&self, payload: usize, now: Instant) -> Room {
-        let mut out = lock(&self.out);
+        let mut out = self.out();
         let Out { link, outbox, stalls, acked, .. } = &mut *out;
         if link.is_none() || outbox.is_overflowing() {
             return Room::Stalled;
@@ -219,7 +241,7 @@ impl Session {
 
     /// Queues a control frame on the link in use, or on link `number` if that is given. `false`: there is none.
     pub(crate) fn control(&self, number: Option<LinkNumber>, kind: Kind, body: &[u8]) -> bool {
-        let mut out = lock(&self.out);
+        let mut out = self.out();
         let Out { link, outbox, .. } = &mut *out;
         let Some(link) = link.as_mut().filter(|link| number.is_none_or(|number| number == link.number))
         else {
@@ -269,7 +291,7 @@ impl Session {
 
     /// The peer has everything up to `number`.
     pub(crate) fn acknowledged(&self, number: u64) {
-        let mut out = lock(&self.out);
+        let mut out = self.out();
         out.acked = Instant::now();
         out.outbox.acknowledge(number);
         // A gap may just have become a record.
@@ -283,7 +305,7 @@ impl Session {
 
     /// The peer has taken so many bytes of large messages on link `number`.
     pub(crate) fn taken(&self, number: LinkNumber, bytes: u64) {
-        let mut out = lock(&self.out);
+        let mut out = self.out();
         // A long message is confirmed late: the peer moves all the same.
         out.acked = Instant::now();
         if let Some(link) = out.link.as_mut().filter(|link| link.number == number) {

@@ -214,3 +214,6 @@ impl Window {
         self.taken = self.taken.max(taken.min(self.sent));
     }
 }
+
+#[cfg(test)]
+mod tests;
