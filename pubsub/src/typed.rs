@@ -57,9 +57,9 @@ use crate::topic::{ToPattern, ToTopic};
 ///
 /// # Limits
 /// Values are written by [postcard](https://postcard.jamesmunns.com), behind eight bytes of fingerprint that count against
-/// [`Node::max_message`](crate::Node::max_message). Postcard writes no names: what needs them (`flatten`, `untagged`, `tag`)
-/// is an error when published, and `skip_serializing_if` is not for it either: a subscriber would miss the field, and is told
-/// `Malformed` at best. Values within values may be 128 deep. A `T` is `'static`, as good as every type that can be
+/// [`Node::max_message`](crate::Node::max_message). Postcard writes no names: what needs them (`flatten`, `untagged`, `tag`, a
+/// field that `skip_serializing_if` leaves out) is an error when published. A field that is only ever read or only ever
+/// written (`skip_serializing`, `skip_deserializing` alone) must not be: readers could not know. Values within values may be 128 deep. A `T` is `'static`, as good as every type that can be
 /// deserialized.
 ///
 /// Typed and untyped users share topics: an untyped subscriber gets the fingerprint and the value as bytes, and what is

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::strict::Strict;
 use super::fingerprint::{Fingerprint, LEN};
 
 mod limit;
+mod strict;
 
 /// Structs, enums, lists and options within each other that a value may have: a type that contains itself would otherwise
 /// let a peer use up the stack. As many as serde_json takes.
@@ -56,11 +58,17 @@ pub enum DecodeError {
 /// The payload of a value.
 ///
 /// # Errors
-/// Where the type's `Serialize` gives up, or asks for what postcard has no form for.
+/// Where the type's `Serialize` gives up, leaves a field out, or asks for what postcard has no form for.
 pub fn encode<T: Serialize>(fingerprint: &Fingerprint, value: &T) -> Result<Bytes, EncodeError> {
-    postcard::to_extend(value, fingerprint.as_bytes().to_vec())
-        .map(Bytes::from)
-        .map_err(|error| EncodeError { reason: error.to_string() })
+    postcard::to_extend(&Strict(value), fingerprint.as_bytes().to_vec()).map(Bytes::from).map_err(|error| {
+        EncodeError {
+            // postcard keeps no text of others; this one has a single cause.
+            reason: match error {
+                postcard::Error::SerdeSerCustom => strict::REFUSED.into(),
+                error => error.to_string(),
+            },
+        }
+    })
 }
 
 /// The value of a payload.

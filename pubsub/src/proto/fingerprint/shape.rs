@@ -16,9 +16,9 @@ use super::LEN;
 const MAX_STEPS: u32 = 250_000;
 /// Compounds of one type that are told apart; a large protocol has hundreds.
 const MAX_COMPOUNDS: usize = 4_096;
-/// Compounds within each other that are followed, so that the stack holds: 64 take some 1 MiB without optimisation, half
-/// of what a thread has.
-const MAX_DEPTH: usize = 64;
+/// Compounds within each other that are followed, so that the stack holds: 192 were seen to fit the 2 MiB of a thread
+/// without optimisation.
+const MAX_DEPTH: usize = 128;
 /// Slots of one body that are told apart; those behind (of long arrays) share the last.
 const MAX_SLOTS: usize = 1_024;
 /// Things that were asked for in one slot: one, but for types that look at a value to decide what comes next.

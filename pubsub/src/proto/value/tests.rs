@@ -91,3 +91,29 @@ fn what_postcard_has_no_form_for_is_an_error() {
     let error = encode(&Fingerprint([0; LEN]), &Flat { inner: BTreeMap::new() }).unwrap_err();
     assert!(!error.reason.is_empty());
 }
+
+/// The next field would be taken for the one that is left out.
+#[test]
+fn what_leaves_a_field_out_is_refused_and_only_then() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Gappy {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        a: Option<u8>,
+        b: Option<u8>,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Within {
+        Here {
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            all: Vec<Gappy>,
+        },
+    }
+    let gappy = |a| Gappy { a, b: Some(5) };
+    let own = Fingerprint::of::<Within>();
+    let whole = Within::Here { all: vec![gappy(Some(1))] };
+    assert_eq!(decode::<Within>(&own, &encode(&own, &whole).unwrap()), Ok(whole));
+    for all in [Vec::new(), vec![gappy(Some(1)), gappy(None)]] {
+        let error = encode(&own, &Within::Here { all }).unwrap_err();
+        assert!(error.reason.contains("skip_serializing_if"), "{error}");
+    }
+}
