@@ -16,6 +16,9 @@ use super::record::RecordError;
 const PER_FRAME: usize = 256;
 /// Addresses told of one node.
 const MAX_TOLD: usize = 4;
+/// Of more members than this, so many are told, taken by chance: each of them tells more, and a mesh of hundreds that starts
+/// at once does not spend its time on lists.
+pub const MOST: usize = 64;
 /// One peer, taken by chance, is told all again this often: who could not be reached then may be now.
 pub const AGAIN: Duration = Duration::from_secs(5);
 

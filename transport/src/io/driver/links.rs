@@ -122,10 +122,11 @@ impl Driver {
     }
 
     /// Tells the peer of a link of all others.
-    pub(super) fn tell_members(&self, number: LinkNumber) {
+    pub(super) fn tell_members(&mut self, number: LinkNumber) {
         let Some(link) = self.links.get(&number) else { return };
         let Some(at) = self.addrs.get(&link.id) else { return };
-        for frame in members::frames(self.mesh.members(), link.id, *at) {
+        let told = self.rng.choose_multiple(self.mesh.members(), members::MOST);
+        for frame in members::frames(told.into_iter(), link.id, *at) {
             link.session.queue_control(number, Kind::Members, &frame);
         }
     }

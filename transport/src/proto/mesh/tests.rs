@@ -84,6 +84,7 @@ struct Lan {
     /// Whether heartbeats go both ways, and whether members tell of members.
     mutual: bool,
     telling: bool,
+    most_told: usize,
 }
 
 impl Lan {
@@ -101,6 +102,7 @@ impl Lan {
             cut: false,
             mutual: false,
             telling: false,
+            most_told: 64,
         }
     }
 
@@ -226,7 +228,8 @@ impl Lan {
         self.links[node].insert(id(peer as u8 + 1), conn as u64 + 1);
         if self.telling {
             let members = self.nodes[node].members().map(|(id, _)| id.as_bytes()[0]);
-            let members = members.filter(|n| usize::from(*n) != peer + 1).collect();
+            let members: Vec<u8> = members.filter(|n| usize::from(*n) != peer + 1).collect();
+            let members = self.rng.choose_multiple(members, self.most_told);
             self.later(Step::Told { from: node, to: peer, members });
         }
         if self.conns[conn].dead {
@@ -569,10 +572,11 @@ fn nodes_that_know_of_each_other_do_not_dial_twice_over() {
 
 #[test]
 fn one_common_partner_is_enough_for_all_to_meet() {
-    for seed in 0..50 {
-        let mut lan = Lan::new(seed, 16);
-        lan.telling = true;
-        for from in 1..16 {
+    // Also where each new link brings only some of the members, taken by chance.
+    for (seed, nodes, most_told) in (0..50).map(|seed| (seed, 16, 64)).chain([(50, 64, 24), (51, 64, 24)]) {
+        let mut lan = Lan::new(seed, nodes);
+        (lan.telling, lan.most_told) = (true, most_told);
+        for from in 1..usize::from(nodes) {
             lan.later(Step::Heartbeat { from, to: 0 });
         }
         lan.run_until(1_000 * MS);
