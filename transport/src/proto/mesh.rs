@@ -9,18 +9,17 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::proto::bucket::Limit;
 use talkie_discovery::{NodeId, Via};
 
-use super::members::Member;
 use crate::events::DownReason;
 
 mod dials;
 mod entry;
+mod hearsay;
 mod leads;
 mod offer;
+use dials::Dials;
 pub use dials::{Dial, DialNumber, Outcome, Target};
-use dials::{Dials, MAX_ADDRS};
 use entry::Entry;
 use leads::Leads;
 pub use offer::{Decision, LinkNumber, Offer};
@@ -36,9 +35,6 @@ pub const GRACE: Duration = Duration::from_millis(50);
 pub const OWED_FOR: Duration = Duration::from_secs(600);
 /// Nodes that left and are remembered: as many as may leave within the seconds that a link takes to be made.
 const MAX_LEFT: usize = 256;
-/// Unknown nodes that one member may tell of: a whole mesh at once, then a few. One that makes them up costs a bounded
-/// number of dials.
-const TELLINGS: Limit = Limit { rate: 16.0, burst: MAX_PEERS as f64 };
 /// A node that was only heard of, and of which nothing is heard any more.
 const CANDIDATE_FOR: Duration = Duration::from_secs(30);
 
@@ -100,81 +96,6 @@ impl Mesh {
     /// Linked peers.
     pub fn linked(&self) -> usize {
         self.peers.values().filter(|entry| entry.link.is_some()).count()
-    }
-
-    /// A fresh, authenticated heartbeat: the node lives and can be dialed at these addresses. `mutual`: it has most
-    /// likely heard this node, too, and will dial.
-    pub fn handle_seen(
-        &mut self,
-        now: Instant,
-        rng: &mut fastrand::Rng,
-        id: NodeId,
-        addrs: Vec<SocketAddr>,
-        mutual: bool,
-    ) {
-        if addrs.is_empty() {
-            return;
-        }
-        let (members, yields) = (self.peers.len(), mutual && self.own < id);
-        let Some(entry) = self.candidate(now, id, Via::Multicast) else { return };
-        entry.addrs = addrs;
-        entry.heard = now;
-        if entry.link.is_none() {
-            if entry.lost.is_some_and(|lost| now.saturating_duration_since(lost) > CANDIDATE_FOR) {
-                entry.told.clear();
-            }
-            entry.pace.hurry(now, dials::spread(rng, members, yields));
-        }
-    }
-
-    /// A linked member tells of nodes that it is linked to. That adds nodes and addresses, and never removes any.
-    pub fn handle_members(&mut self, now: Instant, rng: &mut fastrand::Rng, teller: NodeId, told: &[Member]) {
-        for Member { id, addrs } in told {
-            if addrs.is_empty() || self.peers.get(id).is_some_and(|entry| !entry.wants_link()) {
-                continue;
-            }
-            if !self.peers.contains_key(id) && !self.may_tell(now, teller) {
-                continue;
-            }
-            let (members, yields) = (self.peers.len(), self.own < *id);
-            let Some(entry) = self.candidate(now, *id, Via::Member) else { continue };
-            entry.heard = now;
-            let known = entry.addrs.len();
-            addrs.iter().for_each(|addr| entry.add(*addr));
-            // A node that is known, and not reached so far, is not reached any better for being told of.
-            let news = entry.addrs.len() > known || entry.lost.is_some();
-            if entry.link.is_none() && news {
-                entry.pace.hurry(now, dials::spread(rng, members, yields));
-            }
-        }
-    }
-
-    fn may_tell(&mut self, now: Instant, teller: NodeId) -> bool {
-        self.peers.get_mut(&teller).is_some_and(|entry| entry.tellings.take(now, TELLINGS))
-    }
-
-    /// The entry of a node that is not this one and has not left; a new one where there is room.
-    fn candidate(&mut self, now: Instant, id: NodeId, via: Via) -> Option<&mut Entry> {
-        if id == self.own || self.left.contains(&id) {
-            return None;
-        }
-        if !self.peers.contains_key(&id) && !self.make_room(now) {
-            return None;
-        }
-        Some(self.peers.entry(id).or_insert_with(|| Entry::new(now, via)))
-    }
-
-    /// Where a peer's link leads to, and what the peer tells of itself over it: where to dial it when the link breaks,
-    /// and what others are told of it.
-    pub fn handle_told(&mut self, id: NodeId, addrs: &[SocketAddr]) {
-        if let Some(entry) = self.peers.get_mut(&id) {
-            entry.told = addrs.iter().take(MAX_ADDRS).copied().collect();
-        }
-    }
-
-    /// The linked peers and where their links lead to: what a member may be told of.
-    pub fn members(&self) -> impl Iterator<Item = (NodeId, &[SocketAddr])> {
-        self.peers.iter().filter(|(_, it)| it.link.is_some()).map(|(id, it)| (*id, it.told.as_slice()))
     }
 
     /// A partner's name led to these addresses.
