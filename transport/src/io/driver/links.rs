@@ -11,7 +11,7 @@ use crate::events::DownReason;
 use crate::io::input::{Established, Input};
 use crate::io::link::refuse;
 use crate::io::pump::write_link;
-use crate::io::reader::{Lanes, LinkIn};
+use crate::io::reader::{End, Lanes, LinkIn};
 use crate::io::session::{TakeUp, lock};
 use crate::io::writer::LinkOut;
 use crate::peer::Inbound;
@@ -93,7 +93,10 @@ impl Driver {
                 end = reader.run() => end,
                 () = stop.cancelled() => return,
             };
-            tracing::debug!(%id, "link ended: {end}");
+            match &end {
+                End::Protocol(why) => tracing::warn!(%id, "ended the link to {}: {why}", session.name()),
+                end => tracing::debug!(%id, "link ended: {end}"),
+            }
             context.counters.ended(&end);
             let _ = context.inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
         });

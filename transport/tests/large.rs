@@ -1,0 +1,244 @@
+//! Large messages over real sockets, on loopback: a member that holds the secret and breaks the rules.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail"
+)]
+
+mod insider;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use insider::Insider;
+use talkie_discovery::{Groups, MeshKeys, Secret};
+use talkie_transport::{Config, Deliver, Inbound, ListenAt, PeerSender, Transport};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MIB: usize = 1 << 20;
+const PIECE: usize = 32 * 1024;
+
+/// The tests look at the memory of the process and at its log: one at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Notes the messages that arrive.
+struct Notes(UnboundedSender<Bytes>);
+
+impl Deliver for Notes {
+    fn deliver(&self, _: &PeerSender, what: Inbound<'_>) {
+        if let Inbound::Message { body, .. } = what {
+            let _ = self.0.send(body);
+        }
+    }
+}
+
+struct Node {
+    transport: Transport,
+    keys: MeshKeys,
+    had: UnboundedReceiver<Bytes>,
+}
+
+impl Node {
+    async fn start(max_message: usize) -> Self {
+        let keys = MeshKeys::derive(&Secret::generate());
+        let mut config = Config::new("node".parse().expect("a name"));
+        config.listen = ListenAt::At(SocketAddr::from(([127, 0, 0, 1], 0)));
+        config.discovery.groups = Groups { v4: None, v6: None };
+        config.discovery.multicast = false;
+        config.discovery.interfaces = vec!["lo".parse().expect("a name")];
+        config.max_message = max_message;
+        let (notes, had) = unbounded_channel();
+        let transport =
+            Transport::start(config, keys.clone(), Arc::new(Notes(notes))).await.expect("it starts");
+        Self { transport, keys, had }
+    }
+
+    async fn insider(&self) -> Insider {
+        Insider::link(self.transport.listen()[0], &self.keys.link).await
+    }
+
+    async fn next(&mut self) -> Bytes {
+        tokio::time::timeout(PATIENCE, self.had.recv()).await.expect("in time").expect("the node lives")
+    }
+}
+
+/// Bytes of memory that this process holds.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_breaks_the_rules_loses_its_link_with_the_reason() {
+    let _alone = ALONE.lock().await;
+    let log = Log::install();
+    let mut node = Node::start(4 * MIB).await;
+    let limit = 4 * MIB + 32 * 1024;
+    // What is said in pieces of total, offset and length; whether it is then to be delivered; and what the log says.
+    type Saying = (Vec<(usize, usize, usize)>, bool, &'static str);
+    let sayings: [Saying; 13] = [
+        (vec![(limit + 1, 0, 1)], false, "over the limit"),
+        (vec![(usize::MAX, 0, 1)], false, "over the limit"),
+        (vec![(MIB, 1, 1)], false, "out of place: at 1 instead of 0"),
+        (vec![(MIB, 0, PIECE), (MIB, PIECE + 1, 1)], false, "out of place: at 32769 instead of 32768"),
+        (vec![(MIB, 0, PIECE), (MIB, 0, PIECE)], false, "out of place: at 0 instead of 32768"),
+        (vec![(MIB, 0, PIECE), (MIB + 1, PIECE, 1)], false, "say 1048576 bytes and then 1048577"),
+        (vec![(MIB, 0, PIECE), (PIECE, PIECE, 1)], false, "say 1048576 bytes and then 32768"),
+        (vec![(PIECE, 0, PIECE + 1)], false, "beyond its end"),
+        (vec![(MIB, 0, 0)], false, "malformed"),
+        (vec![(PIECE, 0, PIECE), (PIECE, PIECE, 1)], false, "beyond its end"),
+        (vec![(MIB, 0, PIECE)], true, "delivered that is not there"),
+        (vec![], true, "delivered that is not there"),
+        (vec![(2, 0, 1), (1, 0, 1)], true, "say 2 bytes and then 1"),
+    ];
+    for (pieces, deliver, why) in sayings {
+        let mut insider = node.insider().await;
+        for (total, at, len) in pieces {
+            insider.piece(total, at, &vec![0; len]).await;
+        }
+        if deliver {
+            insider.deliver().await;
+        }
+        insider.is_dropped().await;
+        log.says(&insider.id(), why).await;
+    }
+    assert!(node.had.try_recv().is_err(), "none of it was delivered");
+
+    // The next one is welcome, and what follows the rules arrives.
+    let mut insider = node.insider().await;
+    let body: Vec<u8> = (0..limit).map(|n| (n % 251) as u8).collect();
+    for _ in 0..2 {
+        insider.send(&body, usize::MAX).await;
+        insider.deliver().await;
+        assert!(node.next().await == body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_is_bounded_and_its_memory_returns() {
+    let _alone = ALONE.lock().await;
+    let log = Log::install();
+    let node = Node::start(64 * MIB).await;
+    let before = resident();
+    // A claim alone costs nothing.
+    let mut claims = Vec::new();
+    for _ in 0..3 {
+        let mut insider = node.insider().await;
+        insider.piece(64 * MIB, 0, &[7; PIECE]).await;
+        insider.is_told(PIECE as u64).await;
+        claims.push(insider);
+    }
+    let claimed = resident().saturating_sub(before);
+    assert!(claimed < 8 * MIB, "{claimed} bytes for claims");
+    drop(claims);
+
+    let mut insider = node.insider().await;
+    let body = vec![7; 64 * MIB];
+    let before = resident();
+    insider.send(&body, 60 * MIB).await;
+    insider.is_told(60 * MIB as u64).await;
+    let held = resident().saturating_sub(before);
+    assert!((50 * MIB..80 * MIB).contains(&held), "{held} bytes held");
+    // Whether it goes or breaks a rule: what it held is free.
+    insider.piece(64 * MIB, 0, &[0]).await;
+    insider.is_dropped().await;
+    log.says(&insider.id(), "out of place").await;
+    until("the memory returns", || resident() < before + 8 * MIB).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_hold_room_and_stand_still_make_way() {
+    let _alone = ALONE.lock().await;
+    let log = Log::install();
+    let mut node = Node::start(64 * MIB).await;
+    let mut idlers = Vec::new();
+    // All the room there is: 256 MiB.
+    for _ in 0..4 {
+        let mut insider = node.insider().await;
+        insider.piece(64 * MIB, 0, &[7; PIECE]).await;
+        insider.is_told(PIECE as u64).await;
+        // It lives, and says no more.
+        idlers.push(tokio::spawn(async move { insider.is_dropped().await }));
+    }
+    let began = Instant::now();
+    let mut honest = node.insider().await;
+    let body = vec![9; 2 * MIB];
+    let small = tokio::time::timeout(Duration::from_secs(1), async {
+        honest.pieces([(body.len(), 0, PIECE), (body.len(), PIECE, PIECE)]).await;
+        // Small ones pass what waits.
+        honest.small(b"small").await;
+        node.next().await
+    });
+    assert_eq!(small.await.expect("nothing holds it up"), &b"small"[..]);
+    honest.is_told(2 * PIECE as u64).await;
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_secs(8), "there was no room before: {waited:?}");
+    until("one of them made way", || idlers.iter().any(tokio::task::JoinHandle::is_finished)).await;
+    log.says_anywhere("stood still while others waited").await;
+}
+
+/// What was logged, by everybody in this process.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn install() -> Self {
+        static LOG: std::sync::OnceLock<Log> = std::sync::OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            tracing::subscriber::set_global_default(log.clone()).expect("the first");
+            log
+        })
+        .clone()
+    }
+
+    async fn says_anywhere(&self, text: &str) {
+        until(text, || self.0.lock().expect("whole").iter().any(|line| line.contains(text))).await;
+    }
+
+    async fn says(&self, id: &str, text: &str) {
+        let said = || {
+            let lines = self.0.lock().expect("whole");
+            lines.iter().any(|line| line.contains(id) && line.contains(text))
+        };
+        until(text, said).await;
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Line(String);
+        impl tracing::field::Visit for Line {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!(" {field}={value:?}");
+            }
+        }
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().expect("whole").push(line.0);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
