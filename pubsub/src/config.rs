@@ -102,9 +102,10 @@ impl Config {
         self
     }
 
-    /// The longest payload that is published or taken, in bytes; 1 MiB where nothing is said.
+    /// The longest payload that is published or taken, in bytes; 1 MiB where nothing is said. A longer one that another node
+    /// publishes is a gap here: set it alike on all.
     ///
-    /// Held to 1 byte to 64 MiB.
+    /// Held to 1 byte to 64 MiB. Memory follows it: each peer that reads slowly may take twice as much.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes.clamp(1, MAX_MAX_MESSAGE);
         self
@@ -112,12 +113,14 @@ impl Config {
 
     /// Starts the node and opens its bus.
     ///
+    /// Within a tokio runtime that has its clock and its sockets (`enable_all`, as `#[tokio::main]` has).
+    ///
     /// It is up when this returns, and meets the others from then on. A passphrase takes some 50 ms longer than
     /// a generated secret, because guessing it is made as costly; a weak one is
     /// logged as a warning.
     ///
     /// # Errors
-    /// Where an address cannot be listened on, or an interface is not there.
+    /// Where an address cannot be listened on, or a chosen interface is not there. Being without a network is none.
     pub async fn join(self) -> Result<Bus, JoinError> {
         let transport = talkie_transport::Config {
             name: self.name,

@@ -12,7 +12,8 @@ pub struct Closed;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// An address or a socket could not be had.
+    /// The address cannot be listened on, a chosen interface does not exist, or the system gives no socket or no random
+    /// bytes. Being without a network is no error: it is waited for.
     #[error(transparent)]
     Start(#[from] talkie_transport::StartError),
     /// The runtime ended before the node was up.
@@ -24,13 +25,14 @@ pub enum JoinError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The topic is none.
+    /// What was given is no topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The value cannot be a payload; only of [`Typed::publish`](crate::Typed::publish).
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The payload is over the node's limit (`--max-message`, `TALKIE_MAX_MESSAGE`).
+    /// The payload is over the node's limit ([`Config::max_message`](crate::Config::max_message), `TALKIE_MAX_MESSAGE`).
+    /// Nothing was sent.
     #[error("payload of {given} bytes is over the limit of {limit}")]
     TooLarge {
         /// Its length in bytes.
@@ -47,7 +49,7 @@ pub enum PublishError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The pattern is none.
+    /// What was given is no pattern.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// The node has left.
@@ -59,7 +61,7 @@ pub enum SubscribeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribedOnError {
-    /// The topic is none.
+    /// What was given is no topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The node has left.
@@ -71,7 +73,7 @@ pub enum SubscribedOnError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// Peers were lost before they had confirmed everything.
+    /// Peers were lost before they had confirmed everything. What they are owed is kept for their return, for ten minutes.
     #[error("{messages} messages in doubt: a peer was lost before it had confirmed them")]
     InDoubt {
         /// Sent and not confirmed, over all peers; they may have arrived.

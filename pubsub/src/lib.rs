@@ -21,6 +21,25 @@
 //! A program that publishes and ends first waits for interest ([`Bus::subscribed_on`]) and leaves with
 //! [`Node::leave`], or its message has nobody to go to.
 //!
+//! # What to rely on
+//! - Messages of one publisher on one topic arrive in their order and at most once, also across links that break and are
+//!   made again.
+//! - Nothing is lost silently while both processes live: what a subscription does not get is a [`Delivery::Gap`] with a
+//!   count, where it would have been. If the publisher dies, [`PeerEvent::Down`] is the notice.
+//! - Memory is bounded. A slow reader gets gaps; a node that stands still delays a publisher by 250 ms at most, once, and by
+//!   nothing with [`Bus::try_publish`]. Neither holds up anybody else.
+//! - A message goes to those who want it when it is published. There is no history: who subscribes later gets what comes later.
+//!
+//! # Where to go on
+//! | to | see |
+//! |---|---|
+//! | publish and take values instead of bytes | [`Bus::typed`] |
+//! | know who is there | [`Node::peers`], [`Node::peer_events`] |
+//! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
+//! | have several buses on one node | [`Node::open`] |
+//! | set up without the environment | [`Config::new`] and its setters; [`settings`] is the table of all |
+//! | see every counter | [`Bus::metrics`] |
+//!
 //! # Floor plan
 //! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
 //! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`.

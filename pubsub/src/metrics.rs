@@ -12,11 +12,17 @@ use crate::topic::{BusName, Pattern};
 /// Counters only grow; what may also shrink is said to be a gauge. The reading is not of one moment: messages go on while
 /// it is taken.
 ///
+/// ```no_run
+/// # fn example(bus: talkie_pubsub::Bus) -> Result<(), serde_json::Error> {
+/// println!("{}", serde_json::to_string(&bus.metrics())?);
+/// # Ok(()) }
+/// ```
+///
 /// What is promised, and where it can be seen:
 ///
 /// | promise | counters |
 /// |---|---|
-/// | nothing is lost silently | publisher: [`Traffic`]`.lost_*`; subscriber: [`Deliveries`]`.missed`, `.dropped`; a subscriber is yielded `received - dropped - waiting`, and gaps for `missed + dropped` |
+/// | nothing is lost silently | publisher: [`Traffic`]`.lost_*`; subscriber: [`Deliveries`]`.missed`, `.dropped`; each is yielded all that it `received` but what was `dropped` and what waits, and gaps for `missed` and `dropped` |
 /// | memory is bounded | [`MemoryStats`], per peer [`PeerStats::queued_bytes`], per subscription [`SubscriptionStats::waiting_bytes`] |
 /// | a slow peer delays a publisher little | [`PublishStats`]`.waits`, `.waited_us` |
 /// | strangers learn nothing and cost little | [`discovery`](Self::discovery)`.rejected_*`, [`LinkStats`]`.refused_*`, `.turned_away` |

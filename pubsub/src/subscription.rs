@@ -21,6 +21,9 @@ use crate::topic::Pattern;
 /// Yields what is published on the topics that a pattern wants, by this node and the others: as bytes, or as values where
 /// it comes from [`Typed::subscribe`](crate::Typed::subscribe).
 ///
+/// It is a `Stream`, and [`next`](Self::next) needs no trait for that. What is not read waits, up to the
+/// [`QueueLimits`](crate::QueueLimits) that it was made with; then the oldest make room and become a gap.
+///
 /// It keeps its node there. Dropping it unsubscribes, at once and also outside of a runtime.
 #[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription<T = Bytes> {

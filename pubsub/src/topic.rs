@@ -52,7 +52,8 @@ pub struct Pattern(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BusName(Arc<str>);
 
-/// What can name a topic: a [`Topic`], or a text that is parsed on the way.
+/// What can name a topic: a [`Topic`], or a text (`&str`, `String`, `format!`) that is parsed on the way. A [`Topic`] saves
+/// the parsing where many messages go to one.
 pub trait ToTopic {
     /// The topic, or why there is none.
     fn to_topic(&self) -> Result<Topic, TopicError>;

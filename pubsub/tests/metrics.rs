@@ -83,7 +83,6 @@ async fn what_was_published_is_delivered_dropped_or_missed() {
     let after = to.metrics();
     assert_eq!((after.deliveries, after.subscriptions.len()), (before, 0));
     assert_eq!(after.memory.subscriptions_bytes, 0);
-    drop(here);
 
     let json = serde_json::to_value(&sent).unwrap();
     assert_eq!(json["node"], from.node().id().to_string());
@@ -93,6 +92,11 @@ async fn what_was_published_is_delivered_dropped_or_missed() {
     soon(to.node().leave()).await.unwrap();
     let left = to.metrics();
     assert_eq!((left.deliveries, left.traffic.received_messages), (before, 201));
+    soon(from.node().leave()).await.unwrap();
+    let left = from.metrics();
+    assert_eq!((left.deliveries.received, left.subscriptions.len()), (202, 0), "closed, not dropped");
+    drop(here);
+    assert_eq!(from.metrics().deliveries, left.deliveries);
 }
 
 /// On one thread, so that nothing leaves before the queue to the peer is full.

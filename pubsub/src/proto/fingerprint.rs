@@ -1,9 +1,9 @@
 //! Noun: eight bytes that name what a type looks like on the wire, so that another type is never decoded into nonsense.
 //!
 //! Nothing but serde's `Deserialize` is asked of a type. It is deserialized from made-up values by a deserializer
-//! ([`tracer`]) that notes what is asked of it: this kind of number, a struct of this name with these fields. One pass
+//! (`tracer`) that notes what is asked of it: this kind of number, a struct of this name with these fields. One pass
 //! goes through one variant of an enum and may end at a type that checks its value, so passes are repeated until one
-//! brings no news ([`shape`]). The picture that is left is hashed.
+//! brings no news (`shape`). The picture that is left is hashed.
 //!
 //! The same definition gives the same fingerprint in every program: paths, crates and layouts are not in it, names are.
 
