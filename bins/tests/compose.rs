@@ -268,6 +268,26 @@ fn one_name_in_the_variable_is_enough_where_multicast_does_not_pass() {
 }
 
 #[test]
+fn a_network_that_goes_is_waited_for() {
+    let services = services();
+    let Some(network) = Network::new(services.len()) else { return };
+    let mut running = meet(&network, &services, "found by multicast");
+    let index = |name: &str| services.iter().position(|service| service.name == name).expect(name);
+    let (door, kitchen) = (index("door"), index("kitchen"));
+    for state in ["down", "up"] {
+        ip(&["-n", &network.namespace("switch"), "link", "set", &format!("v{kitchen}"), state]);
+        let sign = if state == "down" { "-" } else { "+" };
+        running[door].as_ref().expect("it runs").says(&format!("{sign} talkie@kitchen"));
+        running[kitchen].as_ref().expect("it runs").says(&format!("{sign} talkie@door"));
+    }
+    for host in [door, kitchen] {
+        let node = running[host].as_mut().expect("it runs");
+        node.signal(Signal::SIGTERM);
+        assert_eq!(node.ends().0, Some(0));
+    }
+}
+
+#[test]
 fn the_file_gives_a_node_time_and_the_secret_where_it_looks() {
     let file = read(FILE);
     for Service { name, environment, health, .. } in services() {
