@@ -132,6 +132,8 @@ pub struct MemoryStats {
     pub subscriptions_bytes: u64,
     /// The same, in deliveries.
     pub subscriptions_waiting: u64,
+    /// For large messages from other nodes that are not whole yet; 256 MiB at most, or twice the largest.
+    pub assembling_bytes: u64,
 }
 
 /// One subscription.

@@ -135,3 +135,45 @@ async fn what_overflows_is_missed_and_who_waits_is_counted() {
     assert_eq!(waited.traffic.lost_full, overflowed as u64);
     assert_eq!(to.metrics().deliveries.received, 16_000 - overflowed as u64);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_members_and_large_messages_are_counted() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let mut all = b.subscribe("large").unwrap();
+    soon(a.subscribed_on("large", 1)).await.unwrap();
+    a.publish("large", vec![1; 1 << 20]).await.unwrap();
+    assert_eq!(message(&mut all).await.payload.len(), 1 << 20);
+    handed_over(&a).await;
+    let had = b.metrics();
+    assert_eq!(
+        (had.traffic.received_messages, had.memory.assembling_bytes, had.links.assembling_waits),
+        (1, 0, 0)
+    );
+    assert!(had.traffic.wire_received_bytes > 1 << 20 && had.traffic.received_bytes > 1 << 20);
+
+    let c = mesh.join("c").await;
+    let told = async {
+        while c.metrics().links.told_of == 0 || [&a, &b, &c].iter().any(|bus| bus.metrics().links.told_up < 2)
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(told).await;
+    for bus in [&a, &b, &c] {
+        let metrics = bus.metrics();
+        let links = metrics.links;
+        assert_eq!((links.linked, links.up, links.told_up, metrics.peers.len()), (2, 2, 2, 2), "{links:?}");
+        assert_eq!(links.made - links.replaced, 2, "{links:?}");
+        assert_eq!((links.refused_secret, links.ended_invalid, links.turned_away), (0, 0, 0), "{links:?}");
+        assert!(metrics.discovery.sent > 0 && metrics.discovery.rejected_auth == 0);
+    }
+    drop(c);
+    let gone = async {
+        while a.metrics().links.told_left == 0 || b.metrics().links.told_left == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(gone).await;
+    assert_eq!((a.metrics().links.told_closed, a.metrics().links.told_timeout), (0, 0));
+}

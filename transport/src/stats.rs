@@ -147,6 +147,10 @@ macro_rules! links {
             /// Connections of both directions on their way to a link: in the handshake, or waiting for the word of the
             /// side that decides. A gauge.
             pub setting_up: u64,
+            /// Memory of large messages that are being put together, bytes; 256 MiB at most, or twice the largest. A gauge.
+            pub assembling_bytes: u64,
+            /// Large messages that wait for such memory, and their senders with them. A gauge.
+            pub assembling_waits: u64,
             $($(#[$doc])* pub $name: u64,)*
         }
 
@@ -157,7 +161,7 @@ macro_rules! links {
         impl Counters {
             /// The counters; the gauges are the caller's.
             pub(crate) fn snapshot(&self) -> LinkStats {
-                LinkStats { linked: 0, up: 0, setting_up: 0, $($name: self.$name.get(),)* }
+                LinkStats { $($name: self.$name.get(),)* ..LinkStats::default() }
             }
         }
     };
@@ -180,7 +184,7 @@ links! {
     ended_invalid,
     /// Links that the peer ended because it refused what this node sent.
     ended_refused,
-    /// Silences of 1.5 s: links that were suspected, whatever came of it.
+    /// Links that were suspected, whatever came of it: silent for 1.5 s, or this host lost the address that they use.
     suspected,
     /// Peers told up.
     told_up,
@@ -190,6 +194,8 @@ links! {
     told_closed,
     /// Peers told down: nothing was heard of them for three seconds.
     told_timeout,
+    /// Nodes that members told of, each time that one did.
+    told_of,
     /// Dials begun; each may try several addresses of a node.
     dials,
     /// Dials that led to no member of the mesh.

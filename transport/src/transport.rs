@@ -69,10 +69,13 @@ impl Transport {
     pub fn stats(&self) -> Stats {
         let (peers, traffic) = self.context.registry.stats();
         let count = |which: fn(&PeerStats) -> bool| peers.iter().filter(|peer| which(peer)).count() as u64;
+        let (assembling, waits) = self.context.budget.stats();
         let links = LinkStats {
             linked: count(|peer| peer.linked),
             up: count(|peer| peer.up),
             setting_up: self.context.setups.count() as u64,
+            assembling_bytes: assembling as u64,
+            assembling_waits: waits as u64,
             ..self.context.counters.snapshot()
         };
         Stats { discovery: self.context.heartbeats.stats(), links, traffic, peers }

@@ -97,7 +97,10 @@ impl<P: Outlet> Registry<P> {
             published: self.counters.publish_stats(),
             deliveries: Deliveries::default(),
             refused: self.counters.refused_stats(),
-            memory: MemoryStats::default(),
+            memory: MemoryStats {
+                assembling_bytes: transport.links.assembling_bytes,
+                ..MemoryStats::default()
+            },
             subscriptions: Vec::new(),
         };
         // What ends is added up under the same lock, so that no subscription counts twice or not at all.

@@ -14,6 +14,7 @@ const MIN_ROOM: usize = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Budget {
     room: Arc<Semaphore>,
+    all: usize,
     waiting: AtomicUsize,
 }
 
@@ -23,13 +24,20 @@ pub(crate) type Grant = OwnedSemaphorePermit;
 impl Budget {
     /// Room for messages of up to `largest` bytes.
     pub(crate) fn new(largest: usize) -> Self {
-        let room = Arc::new(Semaphore::new(MIN_ROOM.max(2 * largest)));
-        Self { room, waiting: AtomicUsize::new(0) }
+        let all = MIN_ROOM.max(2 * largest);
+        let room = Arc::new(Semaphore::new(all));
+        Self { room, all, waiting: AtomicUsize::new(0) }
     }
 
     /// Whether somebody waits.
     pub(crate) fn is_short(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Bytes that are given, and how many wait for theirs.
+    pub(crate) fn stats(&self) -> (usize, usize) {
+        let given = self.all.saturating_sub(self.room.available_permits());
+        (given, self.waiting.load(Ordering::Relaxed))
     }
 
     /// Room for a message of `bytes`, if there is.

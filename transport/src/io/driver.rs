@@ -158,6 +158,7 @@ impl Driver {
             }
             Input::Closed { id, link, reason } => self.closed(now, id, link, reason),
             Input::Members { teller, told } => {
+                self.context.counters.told_of.add(told.len() as u64);
                 self.mesh.handle_members(now, &mut self.rng, teller, &told);
             }
             Input::Leave(_) => {}

@@ -117,6 +117,7 @@ impl Driver {
             if gone {
                 lock(&link.live).handle_doubt(now);
                 link.suspect = true;
+                self.context.counters.suspected.add(1);
                 self.live_at = Some(now);
                 self.mesh.handle_suspect(now, link.id, *number);
                 self.context.set_live(link.id, false);
