@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
+
 use crate::config::InterfaceSpec;
 
 /// A text is no [`NodeId`](crate::NodeId).
@@ -152,8 +154,18 @@ pub enum InterfaceError {
     #[error("no interface of this host is named or has the address {0}")]
     NoMatch(InterfaceSpec),
     /// The system does not list its interfaces.
-    #[error("cannot list this host's interfaces: {0}")]
+    #[error("cannot list this host's interfaces: {0}{hint}", hint = forbidden(.0))]
     List(#[source] io::Error),
+}
+
+/// A service manager or container may keep a program from the sockets by which interfaces are listed.
+fn forbidden(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT) => {
+            " (are netlink sockets, AF_NETLINK, forbidden to this program?)"
+        }
+        _ => "",
+    }
 }
 
 /// Discovery can not start.

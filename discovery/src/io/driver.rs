@@ -271,20 +271,23 @@ impl Driver {
 
     /// Opens and closes sockets after the interfaces, and speaks up where something changed.
     fn follow_reach(&mut self, moved: bool, removed: &Removed, now: Instant) {
+        let reach = Arc::clone(&self.reach.borrow());
+        self.tell_of_network(&reach);
         if !self.config.multicast {
             return;
         }
-        let reach = Arc::clone(&self.reach.borrow());
-        let synced =
-            self.sockets.sync(&reach, self.config.groups, removed, &self.counters, &mut self.notices, now);
-        if synced || moved {
+        let (groups, counters, notices) = (self.config.groups, &self.counters, &mut self.notices);
+        if self.sockets.sync(&reach, groups, removed, counters, notices, now) || moved {
             self.announcer.handle_network_change(now);
         }
         self.counters.sockets.set(self.sockets.all.len());
         if self.sockets.lacking {
             self.lookout.handle_wish(now);
         }
-        let waits = self.lacks_network(&reach);
+    }
+
+    fn tell_of_network(&mut self, reach: &Reach) {
+        let waits = self.lacks_network(reach);
         if waits && !self.waits_for_network {
             tracing::warn!("waiting for a network: no interface but loopback is usable");
         } else if self.waits_for_network && !waits {

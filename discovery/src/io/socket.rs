@@ -245,9 +245,12 @@ fn refused(interface: &Interface, group: SocketAddr, error: &io::Error, notices:
     let common = (interface.loopback && group.is_ipv6())
         || matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENODEV | Errno::ENXIO));
     if !common && notices.is_due(&format!("open {group} {name}"), now) {
-        let meaning = match error.kind() {
-            io::ErrorKind::AddrInUse => ": another program holds this port for itself alone",
-            io::ErrorKind::PermissionDenied => ": this program is not permitted to",
+        let meaning = match error.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EADDRINUSE) => ": another program holds this port for itself alone",
+            Some(Errno::EPERM | Errno::EACCES) => ": this program is not permitted to",
+            Some(Errno::ENOBUFS) => {
+                ": this host lets no more groups be joined (net.ipv4.igmp_max_memberships)"
+            }
             _ => "",
         };
         tracing::warn!("no heartbeats of {group} on {name}: {error}{meaning}");
