@@ -103,6 +103,18 @@ impl Mesh {
         self.leads.handle_partner(now, partner, addrs);
     }
 
+    /// This host's interfaces changed: what could not be reached before may be reached now, so planned dials are
+    /// brought forward.
+    pub fn handle_network(&mut self, now: Instant, rng: &mut fastrand::Rng) {
+        let members = self.peers.len();
+        let waiting =
+            self.peers.values_mut().filter(|entry| entry.wants_link() && entry.pace.due().is_some());
+        for entry in waiting {
+            entry.pace.hurry(now, dials::spread(rng, members, false));
+        }
+        self.leads.handle_network(now);
+    }
+
     /// Nothing is heard on this link, or the address that it is made from is gone: another way is looked for at once.
     pub fn handle_suspect(&mut self, now: Instant, id: NodeId, link: LinkNumber) {
         if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {

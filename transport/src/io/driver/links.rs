@@ -109,7 +109,8 @@ impl Driver {
         self.mesh.handle_closed(now, &mut self.rng, id, number, reason);
     }
 
-    /// The interfaces changed: links from an address that is gone will hear nothing any more.
+    /// The interfaces changed: links from an address that is gone will hear nothing any more, and dials that failed
+    /// may succeed.
     pub(super) fn handle_reach(&mut self, before: &Reach, after: &Reach) {
         let now = Instant::now();
         for (number, link) in &mut self.links {
@@ -123,6 +124,7 @@ impl Driver {
                 self.context.set_live(link.id, false);
             }
         }
+        self.mesh.handle_network(now, &mut self.rng);
     }
 
     /// Tells the peer of a link of all others.

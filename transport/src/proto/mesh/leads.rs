@@ -36,6 +36,13 @@ impl Leads {
         }
     }
 
+    /// This host's interfaces changed: planned dials are brought forward.
+    pub(super) fn handle_network(&mut self, now: Instant) {
+        for lead in self.leads.values_mut().filter(|lead| lead.pace.due().is_some()) {
+            lead.pace.hurry(now, Duration::ZERO);
+        }
+    }
+
     pub(super) fn handle_dial_ended(
         &mut self,
         now: Instant,

@@ -231,6 +231,32 @@ fn an_own_address_among_the_partners_is_dialed_once() {
 }
 
 #[test]
+fn a_network_that_comes_brings_failing_dials_forward() {
+    let (start, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_partner(start, 0, &[addr(1)]);
+    mesh.handle_seen(start, &mut rng, id(2), vec![addr(2)], false);
+    let (mut now, mut last) = (start, start);
+    // Until both pause for longer than a moment: no dial of late, and none soon.
+    while now < last + 300 * MS || mesh.poll_timeout().unwrap() < now + 300 * MS {
+        for dial in dials(&mut mesh, now) {
+            mesh.handle_dial_ended(now, &mut rng, dial.number, Outcome::Failed);
+            last = now;
+        }
+        now += MS;
+        assert!(now < start + Duration::from_secs(30), "they wait ever longer");
+    }
+    mesh.handle_network(now, &mut rng);
+    let dialed = dials(&mut mesh, now);
+    assert_eq!(dialed.len(), 2, "both at once: {dialed:?}");
+    mesh.handle_network(now, &mut rng);
+    assert_eq!(dials(&mut mesh, now), [], "one at a time");
+    mesh.handle_dial_ended(now, &mut rng, dialed[0].number, Outcome::Failed);
+    mesh.handle_network(now, &mut rng);
+    assert_eq!(dials(&mut mesh, now), [], "a flapping interface makes no storm");
+}
+
+#[test]
 fn strangers_by_the_thousand_cost_bounded_memory_and_no_link() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(255));
