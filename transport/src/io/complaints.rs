@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use talkie_discovery::NodeId;
 
@@ -12,25 +13,29 @@ use crate::proto::mesh::Target;
 const WARN_AFTER: u32 = 4;
 /// Nodes whose failed dials are counted.
 const MAX_UNREACHABLE: usize = 1_024;
+/// A partner that is not there yet when this node starts is no trouble: services that start together find each other within it.
+const PARTNER_AFTER: Duration = Duration::from_secs(1);
 /// Reasons remembered of one partner's address.
 const MAX_REASONS: usize = 8;
 
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
-    /// Reasons that were told, by partner and address.
-    partners: HashMap<(usize, SocketAddr), HashSet<String>>,
+    /// When an address of a partner first failed, and the reasons that were told since.
+    partners: HashMap<(usize, SocketAddr), (Instant, HashSet<String>)>,
     /// Failed dials of nodes that were never linked.
     unreachable: HashMap<NodeId, u32>,
 }
 
 impl Complaints {
     /// A dial failed. `known`: the node was linked before, so its user knows of it.
-    pub(crate) fn dial_failed(&mut self, target: Target, known: bool, why: &str) {
+    pub(crate) fn dial_failed(&mut self, now: Instant, target: Target, known: bool, why: &str) {
         match target {
             // A partner was named by somebody, who wants to know.
             Target::Partner(partner, addr) => {
-                let told = self.partners.entry((partner, addr)).or_default();
-                if told.len() < MAX_REASONS && told.insert(why.to_owned()) {
+                let (since, told) =
+                    self.partners.entry((partner, addr)).or_insert_with(|| (now, HashSet::new()));
+                let lasts = now.saturating_duration_since(*since) >= PARTNER_AFTER;
+                if lasts && told.len() < MAX_REASONS && told.insert(why.to_owned()) {
                     tracing::warn!("cannot link to {}: {why}; still trying", Shown(target));
                 }
             }

@@ -153,7 +153,7 @@ impl Driver {
             }
             Input::DialFailed { number, target, outcome, why } => {
                 let known = matches!(target, Target::Node(id) if self.mesh.state_of(id).0 > 0);
-                self.complaints.dial_failed(target, known, &why);
+                self.complaints.dial_failed(now, target, known, &why);
                 self.mesh.handle_dial_ended(now, &mut self.rng, number, outcome);
             }
             Input::Closed { id, link, reason } => self.closed(now, id, link, reason),

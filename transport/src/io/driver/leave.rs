@@ -26,7 +26,8 @@ impl Driver {
         }
         let context = Arc::clone(&self.context);
         let farewell = async {
-            while !self.links.is_empty() || context.setups.any() {
+            // A link that was just set up may wait among the inputs when its setup is over.
+            while !self.links.is_empty() || context.setups.any() || !inputs.is_empty() {
                 tokio::select! {
                     input = inputs.recv() => match input {
                         Some(Input::Closed { link, .. }) => {

@@ -442,6 +442,36 @@ fn a_suspected_link_that_lives_is_kept() {
     assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
     assert_eq!(mesh.handle_offer(now, &Offer { seen: 1, live: true, ..offer(1, 2) }), Decision::Refuse);
     assert_eq!((mesh.state_of(id(1)), mesh.poll_timeout()), ((1, true), None));
+    // A dial that hung since the first silence does not hold up the one of the next.
+    mesh.handle_suspect(now, id(1), 1);
+    assert_eq!(dials(&mut mesh, now).len(), 1);
+    mesh.handle_alive(id(1), 1);
+    mesh.handle_suspect(now + MS, id(1), 1);
+    assert_eq!(dials(&mut mesh, now + MS).len(), 1);
+}
+
+/// Each of a hundred members tells of a node that a firewall keeps from this one.
+#[test]
+fn being_told_again_of_a_node_that_is_not_reached_hurries_no_dial() {
+    let (mut now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let mut mesh = Mesh::new(id(9));
+    mesh.handle_offer(now, &offer(1, 1));
+    let told = [Member { id: id(3), addrs: vec![addr(3)] }];
+    mesh.handle_members(now, &mut rng, id(1), &told);
+    let end = now + Duration::from_secs(20);
+    let mut tries = 0;
+    while now < end {
+        for dial in dials(&mut mesh, now) {
+            tries += 1;
+            mesh.handle_dial_ended(now, &mut rng, dial.number, Outcome::Failed);
+        }
+        now += 100 * MS;
+        mesh.handle_members(now, &mut rng, id(1), &told);
+    }
+    assert!((6..=10).contains(&tries), "{tries} dials in 20 s");
+    // A new address is news.
+    mesh.handle_members(now, &mut rng, id(1), &[Member { id: id(3), addrs: vec![addr(4)] }]);
+    assert_eq!(dials(&mut mesh, now + 250 * MS).len(), 1);
 }
 
 /// Hundreds that start together would else wait for each other longer than a handshake may take.
