@@ -14,6 +14,10 @@ mod strict;
 /// let a peer use up the stack. As many as serde_json takes.
 pub const MAX_NESTED: usize = 128;
 
+/// Elements of no bytes (`()`, empty structs) that the lists of a value may have: a length costs its sender a few bytes, and
+/// counting them all would take the subscriber for ever.
+pub const MAX_EMPTY: usize = 65_536;
+
 /// Why a value is no payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the value cannot be encoded: {reason}")]
@@ -84,7 +88,8 @@ pub fn decode<T: DeserializeOwned>(expected: &Fingerprint, payload: &[u8]) -> Re
     }
     let refused = |error: postcard::Error| DecodeError::Value { reason: error.to_string() };
     let mut from = postcard::Deserializer::from_bytes(body);
-    let value = limit::deserialize(&mut from, MAX_NESTED).map_err(refused)?;
+    // All others have a byte at least, and each list is asked for one more than it has.
+    let value = limit::deserialize(&mut from, MAX_NESTED, 2 * body.len() + MAX_EMPTY).map_err(refused)?;
     match from.finalize().map_err(refused)?.len() {
         0 => Ok(value),
         bytes => Err(DecodeError::Trailing { bytes }),

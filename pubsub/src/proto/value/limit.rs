@@ -1,5 +1,6 @@
-//! A deserializer around another that bounds how deep values stand within each other.
+//! A deserializer around another that bounds how deep values stand within each other, and how many there are.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{
@@ -7,23 +8,38 @@ use serde::de::{
     Visitor,
 };
 
-/// Deserializes with at most `left` compounds within each other.
+/// Deserializes with at most `left` compounds within each other, and `elements` in all lists and maps together: those of
+/// no bytes would otherwise go on for as long as a length says.
 pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
     left: usize,
+    elements: usize,
 ) -> Result<T, D::Error> {
-    T::deserialize(Limited { inner: from, left })
+    T::deserialize(Limited { inner: from, left, list: false, elements: &Cell::new(elements) })
 }
 
 /// A deserializer, visitor, seed or access, with the room that is left below it.
-struct Limited<I> {
+struct Limited<'c, I> {
     inner: I,
     left: usize,
+    /// This is about a list or a map, not a struct or tuple.
+    list: bool,
+    elements: &'c Cell<usize>,
 }
 
-impl<I> Limited<I> {
-    fn around<J>(&self, inner: J) -> Limited<J> {
-        Limited { inner, left: self.left }
+impl<'c, I> Limited<'c, I> {
+    fn around<J>(&self, inner: J) -> Limited<'c, J> {
+        Limited { inner, left: self.left, list: self.list, elements: self.elements }
+    }
+
+    /// One element more, if those are not as many as the type says.
+    fn count<E: Error>(&self) -> Result<(), E> {
+        if !self.list {
+            return Ok(());
+        }
+        let left = self.elements.get().checked_sub(1).ok_or_else(|| E::custom("too many elements"))?;
+        self.elements.set(left);
+        Ok(())
     }
 }
 
@@ -41,15 +57,15 @@ macro_rules! leaves {
 }
 
 macro_rules! compounds {
-    ($($method:ident($($name:ident: $type:ty),*))*) => {$(
+    ($list:literal: $($method:ident($($name:ident: $type:ty),*))*) => {$(
         fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            let visitor = Limited { inner: visitor, left: below(self.left)? };
+            let visitor = Limited { left: below(self.left)?, list: $list, ..self.around(visitor) };
             self.inner.$method($($name,)* visitor)
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Limited<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Limited<'_, D> {
     type Error = D::Error;
 
     leaves! {
@@ -59,8 +75,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Limited<D> {
         deserialize_bytes deserialize_byte_buf deserialize_unit deserialize_identifier
     }
 
+    compounds! { true: deserialize_seq() deserialize_map() deserialize_any() deserialize_ignored_any() }
+
     compounds! {
-        deserialize_any() deserialize_ignored_any() deserialize_option() deserialize_seq() deserialize_map()
+        false: deserialize_option()
         deserialize_unit_struct(name: &'static str)
         deserialize_newtype_struct(name: &'static str)
         deserialize_tuple(len: usize)
@@ -83,7 +101,7 @@ macro_rules! shown {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Limited<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Limited<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +148,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Limited<V> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Limited<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Limited<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<S::Value, D::Error> {
@@ -139,10 +157,11 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Limited<S> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Limited<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Limited<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.count()?;
         let seed = self.around(seed);
         self.inner.next_element_seed(seed)
     }
@@ -152,10 +171,11 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Limited<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Limited<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Limited<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        self.count()?;
         let seed = self.around(seed);
         self.inner.next_key_seed(seed)
     }
@@ -170,18 +190,18 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Limited<A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Limited<A> {
+impl<'de, 'c, A: EnumAccess<'de>> EnumAccess<'de> for Limited<'c, A> {
     type Error = A::Error;
-    type Variant = Limited<A::Variant>;
+    type Variant = Limited<'c, A::Variant>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
-        let left = self.left;
-        let (which, inner) = self.inner.variant_seed(seed)?;
-        Ok((which, Limited { inner, left }))
+        let Self { inner, left, list, elements } = self;
+        let (which, inner) = inner.variant_seed(Limited { inner: seed, left, list, elements })?;
+        Ok((which, Limited { inner, left, list, elements }))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Limited<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Limited<'_, A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {

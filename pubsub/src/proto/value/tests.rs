@@ -82,6 +82,40 @@ fn a_length_that_lies_costs_no_memory() {
 }
 
 #[test]
+fn elements_of_no_bytes_are_bounded() {
+    type Nothings = (Vec<()>, BTreeMap<u8, ()>, Vec<u8>);
+    let own = Fingerprint::of::<Nothings>();
+    let lie = [&own.as_bytes()[..], &[0xff; 9], &[1, 0, 0]].concat();
+    assert!(matches!(decode::<Nothings>(&own, &lie), Err(DecodeError::Value { .. })));
+    let honest: Nothings = (vec![(); 60_000], BTreeMap::from([(7, ())]), vec![3; 200_000]);
+    assert_eq!(decode(&own, &encode(&own, &honest).unwrap()), Ok(honest));
+    // Structs and tuples in a list are as many as the list has, whatever they hold.
+    type Wrapped = Vec<((), ((u8,), ()))>;
+    let own = Fingerprint::of::<Wrapped>();
+    let many: Wrapped = vec![((), ((7,), ())); 300_000];
+    assert_eq!(decode(&own, &encode(&own, &many).unwrap()), Ok(many));
+    let lists = Fingerprint::of::<Vec<Vec<u8>>>();
+    let empty = vec![Vec::<u8>::new(); 300_000];
+    assert_eq!(decode(&lists, &encode(&lists, &empty).unwrap()), Ok(empty));
+}
+
+#[test]
+fn no_bytes_make_a_type_panic() {
+    let own = Fingerprint::of::<Order>();
+    let whole = encode(&own, &order(Drink::Tea { minutes: 1 })).unwrap();
+    let (mut rng, mut values) = (fastrand::Rng::with_seed(1), 0);
+    for _ in 0..20_000 {
+        let mut payload = whole.to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(LEN..payload.len());
+            payload[at] = rng.u8(..);
+        }
+        values += usize::from(decode::<Order>(&own, &payload).is_ok());
+    }
+    assert!((1..20_000).contains(&values), "{values} of them are values all the same");
+}
+
+#[test]
 fn what_postcard_has_no_form_for_is_an_error() {
     #[derive(Serialize)]
     struct Flat {
