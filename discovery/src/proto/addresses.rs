@@ -11,7 +11,7 @@ use crate::reach::{Interface, Reach, canonical, is_link_local_v6, with_scope};
 ///
 /// Loopback addresses are told on loopback only, and there nothing else but a concrete `listen`: whoever hears it
 /// is on this host. Elsewhere the interface's own addresses come first, one of each kind before a second of any, and then
-/// those of other interfaces, for whoever is linked to several networks. Link-local IPv6 means nothing beyond
+/// those of other interfaces with a carrier, for whoever is linked to several networks. Link-local IPv6 means nothing beyond
 /// its own interface, and an IPv4 wildcard listens on no IPv6 address.
 #[must_use]
 pub fn told(interface: &Interface, reach: &Reach, listen: SocketAddr) -> Vec<IpAddr> {
@@ -42,8 +42,9 @@ fn told_of_wildcard(interface: &Interface, reach: &Reach, both_families: bool) -
     ranked.sort_by_key(|(turn, kind, _)| (*turn, *kind));
     let mut told: Vec<_> = ranked.into_iter().map(|(_, _, ip)| ip).collect();
     if !interface.loopback {
-        let others =
-            reach.interfaces.iter().filter(|other| other.index != interface.index && !other.loopback);
+        let others = reach.interfaces.iter().filter(|other| other.index != interface.index);
+        // Without a carrier nobody is there, as on a bridge of containers that has none.
+        let others = others.filter(|other| !other.loopback && other.running);
         let others = others.flat_map(|other| other.addrs.iter().map(|(ip, _)| *ip));
         told.extend(others.filter(|ip| !is_link_local_v6(*ip) && (both_families || ip.is_ipv4())));
     }
@@ -119,6 +120,15 @@ mod tests {
         assert_eq!(on(3, "[::]:7"), ["198.51.100.3", "fe80::3", "192.0.2.2", "fd00::2"]);
         assert_eq!(on(1, "0.0.0.0:7"), ["127.0.0.1"]);
         assert_eq!(on(3, "0.0.0.0:7"), ["198.51.100.3", "192.0.2.2"]);
+    }
+
+    #[test]
+    fn a_network_without_a_carrier_is_told_to_nobody_elsewhere() {
+        let mut reach = reach();
+        reach.interfaces[2].running = false;
+        let of = |index| told(reach.interface(index).unwrap(), &reach, "0.0.0.0:7".parse().unwrap());
+        assert_eq!(of(2), ["192.0.2.2".parse::<IpAddr>().unwrap()]);
+        assert_eq!(of(3).len(), 2, "there it may be back before we know");
     }
 
     #[test]
