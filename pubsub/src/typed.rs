@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{PoisonError, RwLock};
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,7 +14,7 @@ use crate::bus::Bus;
 use crate::delivery::{QueueLimits, Receipt};
 use crate::error::{PublishError, SubscribeError};
 use crate::proto::fingerprint::Fingerprint;
-use crate::proto::value;
+use crate::proto::value::{self, EncodeError};
 use crate::subscription::{Form, Subscription};
 use crate::topic::{ToPattern, ToTopic};
 
@@ -67,12 +68,15 @@ use crate::topic::{ToPattern, ToTopic};
 pub struct Typed<'a, T> {
     bus: &'a Bus,
     fingerprint: Fingerprint,
+    /// Whether values can be read again.
+    readable: bool,
     of: PhantomData<fn(&T) -> T>,
 }
 
 impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     pub(crate) fn new(bus: &'a Bus) -> Self {
-        Self { bus, fingerprint: fingerprint::<T>(), of: PhantomData }
+        let (fingerprint, readable) = fingerprint::<T>();
+        Self { bus, fingerprint, readable, of: PhantomData }
     }
 
     /// As [`Bus::publish`].
@@ -80,7 +84,7 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     /// # Errors
     /// As there, and where the value cannot be encoded.
     pub async fn publish(&self, to: impl ToTopic, value: &T) -> Result<Receipt, PublishError> {
-        self.bus.publish(to, value::encode(&self.fingerprint, value)?).await
+        self.bus.publish(to, self.encode(value)?).await
     }
 
     /// As [`Bus::try_publish`].
@@ -88,7 +92,7 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     /// # Errors
     /// As there, and where the value cannot be encoded.
     pub fn try_publish(&self, to: impl ToTopic, value: &T) -> Result<Receipt, PublishError> {
-        self.bus.try_publish(to, value::encode(&self.fingerprint, value)?)
+        self.bus.try_publish(to, self.encode(value)?)
     }
 
     /// As [`Bus::subscribe`]. Values are decoded when they are read.
@@ -111,6 +115,10 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
         let form =
             Form { fingerprint: self.fingerprint, decode: |own, payload| value::decode(own, &payload) };
         Ok(self.bus.subscribe_with(to, limits)?.of(form))
+    }
+
+    fn encode(&self, value: &T) -> Result<Bytes, EncodeError> {
+        if self.readable { value::encode(&self.fingerprint, value) } else { Err(EncodeError::unreadable()) }
     }
 }
 
@@ -135,15 +143,15 @@ impl<T> fmt::Debug for Typed<'_, T> {
     }
 }
 
-/// Found once per type and process.
-fn fingerprint<T: DeserializeOwned + 'static>() -> Fingerprint {
-    static KNOWN: RwLock<Option<HashMap<TypeId, Fingerprint>>> = RwLock::new(None);
+/// That of a type, and whether its values can be read again. Found once per type and process.
+fn fingerprint<T: DeserializeOwned + 'static>() -> (Fingerprint, bool) {
+    static KNOWN: RwLock<Option<HashMap<TypeId, (Fingerprint, bool)>>> = RwLock::new(None);
     let id = TypeId::of::<T>();
     let known =
         KNOWN.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|all| all.get(&id).copied());
     known.unwrap_or_else(|| {
         // Not under the lock: a type's own code runs here, and may itself ask for a fingerprint.
-        let found = Fingerprint::of::<T>();
+        let found = Fingerprint::look_at::<T>();
         KNOWN.write().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(id, found);
         found
     })

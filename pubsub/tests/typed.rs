@@ -71,6 +71,8 @@ async fn values_arrive_and_what_is_none_is_told_in_its_place() {
 
     let old = shop.typed::<old::Order>().fingerprint();
     assert_ne!(own, old);
+    // Of this definition in whatever program; PROTOCOL.md says how it comes about.
+    assert_eq!(own.to_string(), "8b677b565a021c4a");
     for subscription in [&mut typed, &mut here] {
         let mut malformed = Vec::new();
         for seq in 1..=7 {
@@ -112,6 +114,19 @@ async fn what_is_no_payload_is_refused_before_it_is_sent() {
     let mut all = bus.typed::<String>().subscribe("**").unwrap();
     let flat = bus.typed().publish("t", &Flat { inner: BTreeMap::new() }).await;
     assert!(matches!(flat, Err(PublishError::Encode(_))), "{flat:?}");
+    // Could be written, and read by nobody.
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Tagged {
+        A { n: u8 },
+    }
+    let tagged = bus.typed().try_publish("t", &Tagged::A { n: 1 });
+    assert!(
+        matches!(&tagged, Err(PublishError::Encode(error)) if error.reason.contains("tag")),
+        "{tagged:?}"
+    );
+    let json = bus.typed().publish("t", &vec![serde_json::json!(1)]).await;
+    assert!(matches!(json, Err(PublishError::Encode(_))), "{json:?}");
     // The fingerprint and a length of one byte count too.
     let refused = bus.typed().try_publish("t", &"x".repeat(92));
     assert_eq!(refused, Err(PublishError::TooLarge { given: 101, limit: 100 }));

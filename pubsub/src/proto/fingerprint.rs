@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 mod access;
+mod digest;
 mod samples;
 mod shape;
 mod tracer;
@@ -33,13 +34,19 @@ impl Fingerprint {
     /// What lies behind a value that no made-up one satisfies (behind a text of a form of its own, in a tuple) is not
     /// seen and does not count. The fields of a struct are all seen.
     pub fn of<T: DeserializeOwned>() -> Self {
+        Self::look_at::<T>().0
+    }
+
+    /// The same, and whether a form without names can serve the type: not one that asks what comes (`untagged`, `tag`,
+    /// `flatten`, a JSON value).
+    pub fn look_at<T: DeserializeOwned>() -> (Self, bool) {
         let mut shape = Shape::default();
         // A type that panics on a value has that defect with or without a fingerprint: what was seen so far counts.
         let traced = std::panic::AssertUnwindSafe(|| {
             let _ = tracer::explore::<T>(&mut shape, At::ROOT, 0, false);
         });
         let _ = std::panic::catch_unwind(traced);
-        Self(shape.digest())
+        (Self(shape.digest()), !shape.asks_what_comes())
     }
 
     /// Its bytes, as they stand before a value.

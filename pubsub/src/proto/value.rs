@@ -59,6 +59,15 @@ pub enum DecodeError {
     },
 }
 
+impl EncodeError {
+    /// Of a type that no subscriber could read.
+    pub(crate) fn unreadable() -> Self {
+        let reason =
+            "its type asks what comes (untagged, tag, flatten, a JSON value), which postcard does not write";
+        Self { reason: reason.into() }
+    }
+}
+
 /// The payload of a value.
 ///
 /// # Errors

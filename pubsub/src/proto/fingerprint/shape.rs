@@ -6,10 +6,7 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
-
-use super::LEN;
 
 /// Values that may be made up for one type in all; a large one takes thousands. A quarter of a second where nothing is
 /// optimised.
@@ -23,8 +20,6 @@ const MAX_DEPTH: usize = 128;
 const MAX_SLOTS: usize = 1_024;
 /// Things that were asked for in one slot: one, but for types that look at a value to decide what comes next.
 const MAX_CHILDREN: usize = 8;
-/// Compounds within each other that count. A type that contains itself is taken as unfolded to here.
-const UNFOLDED: usize = 64;
 
 /// What a leaf is; the numbers are those of PROTOCOL.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +91,7 @@ pub(super) enum Child {
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    children: SmallVec<[Child; 1]>,
+    pub(super) children: SmallVec<[Child; 1]>,
     /// Which samples it took.
     pub(super) flavour: usize,
 }
@@ -105,7 +100,7 @@ pub(super) struct Slot {
 pub(super) struct Body {
     pub(super) form: Option<Form>,
     pub(super) state: State,
-    slots: Vec<Slot>,
+    pub(super) slots: Vec<Slot>,
     /// A value in it cannot be made, seen when so many compounds could be: the fields are looked at one by one.
     pub(super) stuck: Option<u64>,
     /// How many fields were.
@@ -114,7 +109,7 @@ pub(super) struct Body {
 
 #[derive(Debug)]
 pub(super) struct Compound {
-    kind: Kind,
+    pub(super) kind: Kind,
     pub(super) bodies: Vec<Body>,
     /// How often it is being made now, within itself.
     pub(super) active: usize,
@@ -166,7 +161,7 @@ impl serde::de::Error for Stop {
 /// The picture of one type.
 #[derive(Debug)]
 pub(super) struct Shape {
-    compounds: Vec<Compound>,
+    pub(super) compounds: Vec<Compound>,
     /// By the visitor's name and what it asks for. The name tells types of this process apart; it is not hashed.
     known: HashMap<(&'static str, Kind), usize>,
     /// Grows with everything new.
@@ -286,6 +281,12 @@ impl Shape {
         }
     }
 
+    /// Whether anything was asked for that only self-describing forms have.
+    pub(super) fn asks_what_comes(&self) -> bool {
+        let bodies = self.compounds.iter().flat_map(|compound| &compound.bodies);
+        bodies.flat_map(|body| &body.slots).any(|slot| slot.children.contains(&Child::Leaf(Leaf::Any)))
+    }
+
     fn step(&mut self) -> Result<(), Stop> {
         self.steps = self.steps.saturating_add(1);
         if self.is_spent() { Err(Stop::Spent) } else { Ok(()) }
@@ -296,104 +297,6 @@ impl Shape {
         if slot.children.len() < MAX_CHILDREN && !slot.children.contains(&child) {
             slot.children.push(child);
             self.news += 1;
-        }
-    }
-
-    /// The hash of the root, unfolded [`UNFOLDED`] deep: the same whether a definition is used twice or there are two
-    /// that are equal.
-    pub(super) fn digest(&self) -> [u8; LEN] {
-        let mut hashes = vec![[0; 32]; self.compounds.len()];
-        for _ in 0..UNFOLDED {
-            let next: Vec<_> = self.compounds.iter().map(|compound| compound.hash(&hashes)).collect();
-            if next == hashes {
-                break;
-            }
-            hashes = next;
-        }
-        hashes.first().and_then(|root| root.first_chunk()).copied().unwrap_or_default()
-    }
-}
-
-impl Compound {
-    /// Of its names, and of what is in its slots as far as that has a hash.
-    fn hash(&self, hashes: &[[u8; 32]]) -> [u8; 32] {
-        let mut out = Text(Sha256::new());
-        let mut variants: &[&str] = &[];
-        match self.kind {
-            Kind::Root => {
-                out.0.update([32]);
-                out.text("talkie/1 type");
-            }
-            Kind::Option => out.0.update([33]),
-            Kind::Seq => out.0.update([34]),
-            Kind::Map => out.0.update([35]),
-            Kind::Tuple(len) => out.head(36, None, len),
-            Kind::UnitStruct(name) => out.head(37, Some(name), 0),
-            Kind::Newtype(name) => out.head(38, Some(name), 1),
-            Kind::TupleStruct(name, len) => out.head(39, Some(name), len),
-            Kind::Struct(name, fields) => {
-                out.head(40, Some(name), fields.len());
-                fields.iter().for_each(|field| out.text(field));
-            }
-            Kind::Enum(name, all) => {
-                out.head(41, Some(name), all.len());
-                variants = all;
-            }
-        }
-        for (place, body) in self.bodies.iter().enumerate() {
-            if let Some(variant) = variants.get(place) {
-                out.text(variant);
-                out.form(body.form);
-            }
-            out.count(body.slots.len());
-            for slot in &body.slots {
-                out.count(slot.children.len());
-                for child in &slot.children {
-                    match child {
-                        Child::Leaf(leaf) => out.0.update([*leaf as u8]),
-                        Child::Compound(id) => {
-                            out.0.update([0]);
-                            out.0.update(hashes.get(*id).copied().unwrap_or_default());
-                        }
-                    }
-                }
-            }
-        }
-        out.0.finalize().into()
-    }
-}
-
-/// Writes what is hashed: texts and counts with their lengths, so that no two pictures write the same.
-struct Text(Sha256);
-
-impl Text {
-    fn count(&mut self, count: usize) {
-        self.0.update((count as u32).to_be_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.0.update(text);
-    }
-
-    fn head(&mut self, kind: u8, name: Option<&str>, len: usize) {
-        self.0.update([kind]);
-        if let Some(name) = name {
-            self.text(name);
-        }
-        self.count(len);
-    }
-
-    fn form(&mut self, form: Option<Form>) {
-        match form {
-            None => self.0.update([0]),
-            Some(Form::Unit) => self.0.update([1]),
-            Some(Form::Newtype) => self.0.update([2]),
-            Some(Form::Tuple(len)) => self.head(3, None, len),
-            Some(Form::Struct(fields)) => {
-                self.head(4, None, fields.len());
-                fields.iter().for_each(|field| self.text(field));
-            }
         }
     }
 }
