@@ -290,6 +290,22 @@ fn a_flood_of_notices_costs_few_looks() {
 }
 
 #[test]
+fn a_group_that_cannot_be_joined_is_tried_again() {
+    if is_skipped("a_group_that_cannot_be_joined_is_tried_again") {
+        return;
+    }
+    let (a, b) = two_hosts();
+    a.cable("eth0", &b, "eth0");
+    a.ip(&["addr add 10.0.0.1/24 dev eth0", "link set eth0 up"]);
+    a.set("ipv4/igmp_max_memberships", "0");
+    let of_a = a.start(1, &key());
+    of_a.counts(|stats| stats.socket_errors > 0);
+    // No notice tells of this.
+    a.set("ipv4/igmp_max_memberships", "20");
+    of_a.counts(|stats| stats.own > 0);
+}
+
+#[test]
 fn an_ipv6_address_counts_once_it_is_found_to_be_unique() {
     if is_skipped("an_ipv6_address_counts_once_it_is_found_to_be_unique") {
         return;

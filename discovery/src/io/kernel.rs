@@ -67,6 +67,47 @@ mod linux {
             Ok(())
         }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        use nix::sched::{CloneFlags, unshare};
+
+        use super::*;
+
+        /// Many commands of `ip` in one go, in the network of this thread.
+        fn ip(commands: &[String]) {
+            let mut ip = Command::new("ip").args(["-batch", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+            ip.stdin.take().unwrap().write_all((commands.join("\n") + "\n").as_bytes()).unwrap();
+            assert!(ip.wait().unwrap().success());
+        }
+
+        #[tokio::test]
+        async fn what_is_removed_is_told_and_more_than_fits_may_be_anything() {
+            let able = nix::unistd::Uid::effective().is_root() && unshare(CloneFlags::CLONE_NEWNET).is_ok();
+            if !able {
+                println!("SKIPPED: notices of the kernel (needs root and network namespaces)");
+                return;
+            }
+            let kernel = Kernel::listen().unwrap();
+            ip(&["link add one index 71 type veth peer name two".to_owned(), "link del one".to_owned()]);
+            kernel.noticed().await.unwrap();
+            let mut removed = Removed::default();
+            kernel.read(&mut removed).unwrap();
+            assert!(removed.has(71) && !removed.has(70), "{removed:?}");
+
+            let flood = (0..4_000).map(|n| format!("addr {} 10.0.0.1/8 dev lo", ["add", "del"][n % 2]));
+            ip(&flood.collect::<Vec<_>>());
+            kernel.noticed().await.unwrap();
+            kernel.read(&mut removed).unwrap();
+            assert!(removed.has(70), "notices were lost");
+            let mut after = Removed::default();
+            kernel.read(&mut after).unwrap();
+            assert_eq!(after, Removed::default(), "all was read");
+        }
+    }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
