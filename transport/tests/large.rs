@@ -1,4 +1,5 @@
-//! Large messages over real sockets, on loopback: a member that holds the secret and breaks the rules.
+//! Large messages over real sockets, on loopback: beside small ones, over links that break, and from a member that holds
+//! the secret and breaks the rules.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,6 +8,7 @@
     reason = "a test may fail"
 )]
 
+mod cutter;
 mod insider;
 
 use std::net::SocketAddr;
@@ -14,9 +16,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cutter::Cutter;
 use insider::Insider;
 use talkie_discovery::{Groups, MeshKeys, Secret};
-use talkie_transport::{Config, Deliver, Inbound, ListenAt, PeerSender, Transport};
+use talkie_transport::{
+    Body, Config, Deliver, Inbound, Interest, Interests, ListenAt, PeerSender, Pushed, Room, Transport,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,13 +31,16 @@ const PIECE: usize = 32 * 1024;
 /// The tests look at the memory of the process and at its log: one at a time.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Notes the messages that arrive.
-struct Notes(UnboundedSender<Bytes>);
+/// Notes the messages that arrive, and who is linked.
+struct Notes(UnboundedSender<Bytes>, UnboundedSender<PeerSender>);
 
 impl Deliver for Notes {
-    fn deliver(&self, _: &PeerSender, what: Inbound<'_>) {
-        if let Inbound::Message { body, .. } = what {
-            let _ = self.0.send(body);
+    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) {
+        match what {
+            Inbound::Message { body, .. } => drop(self.0.send(body)),
+            Inbound::Linked => drop(self.1.send(from.clone())),
+            Inbound::Gap { .. } | Inbound::Lost => panic!("a loss: {what:?}"),
+            _ => {}
         }
     }
 }
@@ -41,21 +49,28 @@ struct Node {
     transport: Transport,
     keys: MeshKeys,
     had: UnboundedReceiver<Bytes>,
+    linked: UnboundedReceiver<PeerSender>,
 }
 
 impl Node {
     async fn start(max_message: usize) -> Self {
-        let keys = MeshKeys::derive(&Secret::generate());
+        Self::join(max_message, MeshKeys::derive(&Secret::generate()), None).await
+    }
+
+    /// A node that knows where another listens.
+    async fn join(max_message: usize, keys: MeshKeys, partner: Option<SocketAddr>) -> Self {
         let mut config = Config::new("node".parse().expect("a name"));
         config.listen = ListenAt::At(SocketAddr::from(([127, 0, 0, 1], 0)));
         config.discovery.groups = Groups { v4: None, v6: None };
         config.discovery.multicast = false;
         config.discovery.interfaces = vec!["lo".parse().expect("a name")];
         config.max_message = max_message;
-        let (notes, had) = unbounded_channel();
+        config.discovery.partners =
+            partner.into_iter().map(|at| at.to_string().parse().expect("an address")).collect();
+        let ((notes, had), (links, linked)) = (unbounded_channel(), unbounded_channel());
         let transport =
-            Transport::start(config, keys.clone(), Arc::new(Notes(notes))).await.expect("it starts");
-        Self { transport, keys, had }
+            Transport::start(config, keys.clone(), Arc::new(Notes(notes, links))).await.expect("it starts");
+        Self { transport, keys, had, linked }
     }
 
     async fn insider(&self) -> Insider {
@@ -65,6 +80,89 @@ impl Node {
     async fn next(&mut self) -> Bytes {
         tokio::time::timeout(PATIENCE, self.had.recv()).await.expect("in time").expect("the node lives")
     }
+}
+
+/// A message that says its flow and number, and is filled with it.
+fn message(flow: u64, number: u64, len: usize) -> Body {
+    let mut body = vec![(flow + number) as u8; len];
+    body[..8].copy_from_slice(&flow.to_be_bytes());
+    body[8..16].copy_from_slice(&number.to_be_bytes());
+    Bytes::from(body).into()
+}
+
+/// Flow and number of a message that is whole.
+fn read(body: &[u8], len: usize) -> (u64, u64) {
+    let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().expect("eight bytes"));
+    let (flow, number) = (number(0), number(8));
+    assert_eq!(body.len(), len, "message {number} of flow {flow}");
+    assert!(body[16..].iter().all(|byte| *byte == (flow + number) as u8), "another's bytes");
+    (flow, number)
+}
+
+fn push(to: &PeerSender, flow: u64, body: &Body) {
+    let interests: Interests = [Interest { id: 1, epoch: 0 }].into_iter().collect();
+    assert_ne!(to.push(&interests, flow, body.len(), body, Instant::now()), Pushed::Overflowed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_ones_pass_and_a_flush_waits_for_all_before_it() {
+    let _alone = ALONE.lock().await;
+    let mut to = Node::start(16 * MIB).await;
+    let mut from = Node::join(16 * MIB, to.keys.clone(), Some(to.transport.listen()[0])).await;
+    let peer = from.linked.recv().await.expect("it links");
+    push(&peer, 1, &message(1, 0, 16 * MIB));
+    push(&peer, 1, &message(1, 1, 16));
+    push(&peer, 2, &message(2, 0, 16));
+    // The last pushed comes first, and the one behind the large one behind it.
+    for (wanted, len) in [((2, 0), 16), ((1, 0), 16 * MIB), ((1, 1), 16)] {
+        assert_eq!(read(&to.next().await, len), wanted);
+    }
+    for number in 1..4 {
+        push(&peer, 1, &message(1, 2 * number, MIB));
+        push(&peer, 1, &message(1, 2 * number + 1, 16));
+        peer.flush().await.expect("it lives");
+        // What was confirmed was delivered: nothing is waited for.
+        assert_eq!(to.had.try_recv().map(|body| body.len()), Ok(MIB));
+        assert_eq!(to.had.try_recv().map(|body| body.len()), Ok(16));
+    }
+    // Leaving hands over first.
+    push(&peer, 1, &message(1, 9, 16 * MIB));
+    from.transport.leave().await.expect("nothing is in doubt");
+    assert_eq!(read(&to.next().await, 16 * MIB), (1, 9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_break_in_the_middle_lose_nothing_and_keep_the_order() {
+    let _alone = ALONE.lock().await;
+    // In the first piece, in the middle, near the end, behind one or two.
+    for after in [20_000, 900_000, 2_090_000, 2_110_000, 3_000_000, 5_000_000, 300_000, 4_200_000] {
+        across_a_break(after).await;
+    }
+}
+
+/// Two flows with large messages and two without, over a first link that breaks after so many bytes.
+async fn across_a_break(after: usize) {
+    let mut to = Node::start(4 * MIB).await;
+    let cutter = Cutter::start(to.transport.listen()[0], vec![after; 3]).await;
+    let mut from = Node::join(4 * MIB, to.keys.clone(), Some(cutter.at)).await;
+    let peer = from.linked.recv().await.expect("it links");
+    let len = |flow, number| if flow < 2 && number % 2 == 0 { MIB } else { 40 };
+    for number in 0..10 {
+        for flow in 0..4 {
+            // Whoever has no room waits for some.
+            until("there is room", || peer.room(MIB, Instant::now()) == Room::Free).await;
+            push(&peer, flow, &message(flow, number, len(flow, number)));
+        }
+    }
+    let mut next = [0u64; 4];
+    for _ in 0..40 {
+        let body = to.next().await;
+        let (flow, number) = read(&body, body.len());
+        assert_eq!((number, body.len()), (next[flow as usize], len(flow, number)), "flow {flow}");
+        next[flow as usize] += 1;
+    }
+    assert_eq!(next, [10; 4]);
+    assert!(cutter.cuts() > 0, "the link broke after {after} bytes");
 }
 
 /// Bytes of memory that this process holds.
