@@ -76,7 +76,7 @@ pub struct QueueLimits {
     /// Messages and gaps; at least 1 is allowed. By default 1,024.
     pub messages: usize,
     /// Bytes of payloads, topics and a fixed 192 per message. By default 8 MiB: a queue full of messages of 8 KiB.
-    /// A message that is longer than this waits alone.
+    /// One message that is longer than this waits beside them.
     pub bytes: usize,
 }
 

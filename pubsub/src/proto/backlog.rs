@@ -21,6 +21,8 @@ pub struct Backlog {
     lost: VecDeque<Gap>,
     waiting: VecDeque<Delivery>,
     bytes: usize,
+    /// What the message that is longer than the limit is charged, apart from the others; 0: none waits.
+    long: usize,
     dropped: u64,
 }
 
@@ -34,14 +36,15 @@ struct Gap {
 impl Backlog {
     /// An empty one.
     pub fn new(limits: QueueLimits) -> Self {
-        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, dropped: 0 }
+        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, long: 0, dropped: 0 }
     }
 
-    /// Takes a message; one that is longer than the limit alone pushes out all others.
+    /// Takes a message. One that is longer than the limit alone waits beside others that keep to it, or whatever follows
+    /// would push it out; two such do not wait at once.
     pub fn push(&mut self, message: Message) {
         let charge = charge(&message);
         self.make_room(charge);
-        self.bytes += charge;
+        *self.account(charge) += charge;
         self.waiting.push_back(Delivery::Message(message));
     }
 
@@ -66,14 +69,15 @@ impl Backlog {
         }
         let oldest = self.waiting.pop_front()?;
         if let Delivery::Message(message) = &oldest {
-            self.bytes -= charge(message);
+            let charge = charge(message);
+            *self.account(charge) -= charge;
         }
         Some(oldest)
     }
 
     /// Deliveries that wait, and the bytes that they are charged.
     pub fn waiting(&self) -> (usize, usize) {
-        (self.lost.len() + self.waiting.len(), self.bytes)
+        (self.lost.len() + self.waiting.len(), self.bytes + self.long)
     }
 
     /// Messages pushed out so far.
@@ -86,12 +90,23 @@ impl Backlog {
         self.lost.is_empty() && self.waiting.is_empty()
     }
 
-    fn make_room(&mut self, charge: usize) {
+    /// Where a charge of so much is counted.
+    const fn account(&mut self, charge: usize) -> &mut usize {
+        if charge > self.limits.bytes { &mut self.long } else { &mut self.bytes }
+    }
+
+    fn is_full(&mut self, charge: usize) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
-        while self.waiting.len() >= messages.max(1) || self.bytes.saturating_add(charge) > bytes {
+        let most = if charge > bytes { charge } else { bytes };
+        self.waiting.len() >= messages.max(1) || self.account(charge).saturating_add(charge) > most
+    }
+
+    fn make_room(&mut self, charge: usize) {
+        while self.is_full(charge) {
             match self.waiting.pop_front() {
                 Some(Delivery::Message(message)) => {
-                    self.bytes -= self::charge(&message);
+                    let charge = self::charge(&message);
+                    *self.account(charge) -= charge;
                     self.dropped += 1;
                     self.count(message.from, 1, true);
                 }

@@ -46,7 +46,7 @@ fn the_oldest_are_counted_before_what_remains() {
 }
 
 #[test]
-fn bytes_are_limited_but_a_long_message_waits_alone() {
+fn bytes_are_limited_but_one_long_message_waits_beside_them() {
     let each = CHARGE + 1 + 100;
     let mut backlog = limited(100, 3 * each);
     for n in 1..=4 {
@@ -54,9 +54,22 @@ fn bytes_are_limited_but_a_long_message_waits_alone() {
     }
     assert_eq!(backlog.waiting.len(), 3);
     backlog.push(message(1, 5, 100_000));
+    assert_eq!(backlog.waiting(), (1 + 4, 3 * each + CHARGE + 1 + 100_000));
+    // What follows pushes out the others, and not yet the long one.
+    for n in 6..=8 {
+        backlog.push(message(1, n, 100));
+    }
     assert_eq!(backlog.pop(), gap(1, 4, true));
     assert_eq!(seq(backlog.pop()), 5);
-    assert!(backlog.is_empty());
+    assert_eq!([seq(backlog.pop()), seq(backlog.pop()), seq(backlog.pop())], [6, 7, 8]);
+    assert!(backlog.is_empty() && backlog.waiting() == (0, 0));
+    // Of two long ones the older goes, and what is older still.
+    for (n, len) in [(1, 100), (2, 100_000), (3, 100), (4, 200_000), (5, 100)] {
+        backlog.push(message(1, n, len));
+    }
+    assert_eq!(backlog.pop(), gap(1, 2, true));
+    assert_eq!([seq(backlog.pop()), seq(backlog.pop()), seq(backlog.pop())], [3, 4, 5]);
+    assert!(backlog.is_empty() && backlog.waiting() == (0, 0));
 }
 
 #[test]
