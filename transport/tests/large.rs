@@ -219,11 +219,30 @@ async fn a_member_that_breaks_the_rules_loses_its_link_with_the_reason() {
     // The next one is welcome, and what follows the rules arrives.
     let mut insider = node.insider().await;
     let body: Vec<u8> = (0..limit).map(|n| (n % 251) as u8).collect();
-    for _ in 0..2 {
+    // More than there is room for at once, in all.
+    for _ in 0..70 {
         insider.send(&body, usize::MAX).await;
         insider.deliver().await;
         assert!(node.next().await == body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_takes_no_large_ones_has_room_for_small_ones() {
+    let _alone = ALONE.lock().await;
+    let mut node = Node::start(4 * MIB).await;
+    let _deaf = node.insider().await;
+    let peer = node.linked.recv().await.expect("it links");
+    let room = |payload| peer.room(payload, Instant::now());
+    for number in 0.. {
+        if room(4 * MIB) != Room::Free {
+            break;
+        }
+        assert!(number < 10, "there is a limit");
+        push(&peer, 1, &message(1, number, 4 * MIB));
+    }
+    assert_eq!(room(100), Room::Free);
+    push(&peer, 2, &message(2, 0, 100));
 }
 
 #[tokio::test(flavor = "multi_thread")]

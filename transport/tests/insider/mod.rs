@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The largest message that it takes; it takes none.
-const TAKES: u64 = 1 << 20;
+/// The largest message that it says to take.
+const TAKES: u64 = 4 << 20;
 
 pub(crate) struct Insider {
     id: NodeId,

@@ -9,6 +9,8 @@ use crate::proto::inbox::{Admit, Begin, Inbox};
 use crate::proto::open::Reassembly;
 use crate::proto::record::{DataFrame, MAX_FRAME, parse_data};
 
+mod large;
+
 fn interest(id: u64) -> Interest {
     Interest { id, epoch: 0 }
 }
@@ -309,7 +311,7 @@ impl Simulation {
             self.receiver.take(&mut link, usize::MAX);
             self.acknowledge(tally);
         }
-        assert_eq!((self.outbox.used(), self.outbox.unacknowledged()), (0, 0));
+        assert_eq!((self.outbox.used(), self.outbox.unacknowledged(), self.outbox.larges), (0, 0, 0));
     }
 
     /// Per interest: delivered + missed = published, nothing twice, each flow in order.
