@@ -134,6 +134,8 @@ pub struct MemoryStats {
     pub subscriptions_waiting: u64,
     /// For large messages from other nodes that are not whole yet; 256 MiB at most, or twice the largest.
     pub assembling_bytes: u64,
+    /// Large messages that wait for such memory, in messages: their senders wait with them.
+    pub assembling_waits: u64,
 }
 
 /// One subscription.

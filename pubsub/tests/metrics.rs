@@ -132,8 +132,9 @@ async fn what_overflows_is_missed_and_who_waits_is_counted() {
     handed_over(&from).await;
     let waited = from.metrics();
     assert!(waited.published.waits > 0 && waited.published.waited_us > 0, "{:?}", waited.published);
-    assert_eq!(waited.traffic.lost_full, overflowed as u64);
-    assert_eq!(to.metrics().deliveries.received, 16_000 - overflowed as u64);
+    // On a busy machine a wait may come to its end and make a gap.
+    let (lost, had) = (waited.traffic.lost_full, to.metrics().deliveries);
+    assert_eq!((had.missed, had.received, waited.published.overflowed), (lost, 16_000 - lost, lost));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,10 +147,8 @@ async fn links_members_and_large_messages_are_counted() {
     assert_eq!(message(&mut all).await.payload.len(), 1 << 20);
     handed_over(&a).await;
     let had = b.metrics();
-    assert_eq!(
-        (had.traffic.received_messages, had.memory.assembling_bytes, had.links.assembling_waits),
-        (1, 0, 0)
-    );
+    let (messages, memory) = (had.traffic.received_messages, had.memory);
+    assert_eq!((messages, memory.assembling_bytes, memory.assembling_waits), (1, 0, 0));
     assert!(had.traffic.wire_received_bytes > 1 << 20 && had.traffic.received_bytes > 1 << 20);
 
     let c = mesh.join("c").await;

@@ -21,6 +21,10 @@ pub struct Stats {
     pub links: LinkStats,
     /// What all peers, also such that are gone, were sent and sent, and what of it was lost.
     pub traffic: Traffic,
+    /// Memory of large messages that are being put together, bytes; 256 MiB at most, or twice the largest. A gauge.
+    pub assembling_bytes: u64,
+    /// Large messages that wait for such memory, and their senders with them. A gauge.
+    pub assembling_waits: u64,
     /// Every node that is up or owed something, in the order of ids; at most 1,024 linked and 4,096 lost ones.
     pub peers: Vec<PeerStats>,
 }
@@ -147,10 +151,6 @@ macro_rules! links {
             /// Connections of both directions on their way to a link: in the handshake, or waiting for the word of the
             /// side that decides. A gauge.
             pub setting_up: u64,
-            /// Memory of large messages that are being put together, bytes; 256 MiB at most, or twice the largest. A gauge.
-            pub assembling_bytes: u64,
-            /// Large messages that wait for such memory, and their senders with them. A gauge.
-            pub assembling_waits: u64,
             $($(#[$doc])* pub $name: u64,)*
         }
 

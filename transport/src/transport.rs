@@ -74,11 +74,16 @@ impl Transport {
             linked: count(|peer| peer.linked),
             up: count(|peer| peer.up),
             setting_up: self.context.setups.count() as u64,
-            assembling_bytes: assembling as u64,
-            assembling_waits: waits as u64,
             ..self.context.counters.snapshot()
         };
-        Stats { discovery: self.context.heartbeats.stats(), links, traffic, peers }
+        Stats {
+            discovery: self.context.heartbeats.stats(),
+            links,
+            traffic,
+            assembling_bytes: assembling as u64,
+            assembling_waits: waits as u64,
+            peers,
+        }
     }
 
     /// Peers as they come and go, those present first.

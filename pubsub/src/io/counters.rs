@@ -98,7 +98,8 @@ impl<P: Outlet> Registry<P> {
             deliveries: Deliveries::default(),
             refused: self.counters.refused_stats(),
             memory: MemoryStats {
-                assembling_bytes: transport.links.assembling_bytes,
+                assembling_bytes: transport.assembling_bytes,
+                assembling_waits: transport.assembling_waits,
                 ..MemoryStats::default()
             },
             subscriptions: Vec::new(),
