@@ -13,7 +13,7 @@ use super::notices::Notices;
 use super::partners::Follower;
 use super::receiver::{Came, Failed, Receiver};
 use super::sender::{Sender, Which};
-use super::socket::Sockets;
+use super::socket::{GroupSocket, Sockets};
 use crate::config::Config;
 use crate::event::Event;
 use crate::keys::HeartbeatKey;
@@ -24,6 +24,7 @@ use crate::proto::lookout::Lookout;
 use crate::proto::open::{Opener, Refusal};
 use crate::proto::removed::Removed;
 use crate::proto::roster::{Heard, Roster};
+use crate::proto::silence::{self, Finding};
 use crate::reach::Reach;
 use crate::stats::Counters;
 
@@ -37,7 +38,7 @@ const REJOIN: Duration = Duration::from_secs(30);
 /// two that this takes.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// When to warn that nothing at all was heard: our own heartbeats should come back at once.
+/// When to warn that nobody was heard: our own heartbeats should come back at once, and others within seconds.
 const SILENCE: Duration = Duration::from_secs(8);
 
 /// What [`Driver`] is started with.
@@ -71,6 +72,8 @@ pub(crate) struct Driver {
     lookout: Lookout,
     rejoin_at: Instant,
     silence_at: Option<Instant>,
+    /// Whether each partner is linked.
+    partners: Vec<watch::Receiver<bool>>,
     again: Option<(Instant, Pulse)>,
     waits_for_network: bool,
 }
@@ -78,6 +81,7 @@ pub(crate) struct Driver {
 /// Runs discovery until it is told to stop, or to end.
 pub(crate) async fn run(start: Start) {
     let Start { config, key, who, linked, reach, counters, stop, abandon, found } = start;
+    let partners = linked.clone();
     let mut followers = JoinSet::new();
     for (number, (partner, linked)) in config.partners.iter().zip(linked).enumerate() {
         let follower = Follower {
@@ -101,6 +105,7 @@ pub(crate) async fn run(start: Start) {
         lookout: Lookout::new(now),
         rejoin_at: now + REJOIN,
         silence_at: Some(now + SILENCE),
+        partners,
         again: None,
         waits_for_network: false,
         config,
@@ -272,7 +277,7 @@ impl Driver {
     /// Opens and closes sockets after the interfaces, and speaks up where something changed.
     fn follow_reach(&mut self, moved: bool, removed: &Removed, now: Instant) {
         let reach = Arc::clone(&self.reach.borrow());
-        self.tell_of_network(&reach);
+        self.tell_of_network(&reach, now);
         if !self.config.multicast {
             return;
         }
@@ -286,12 +291,13 @@ impl Driver {
         }
     }
 
-    fn tell_of_network(&mut self, reach: &Reach) {
+    fn tell_of_network(&mut self, reach: &Reach, now: Instant) {
         let waits = self.lacks_network(reach);
         if waits && !self.waits_for_network {
             tracing::warn!("waiting for a network: no interface but loopback is usable");
         } else if self.waits_for_network && !waits {
             tracing::info!("a network is there");
+            self.silence_at = Some(now + SILENCE);
         }
         self.waits_for_network = waits;
     }
@@ -305,11 +311,15 @@ impl Driver {
     }
 
     fn warn_of_silence(&self) {
-        let stats = self.counters.snapshot();
-        if self.config.multicast && !self.sockets.all.is_empty() && stats.own + stats.fresh == 0 {
-            tracing::warn!(
-                "no heartbeat was heard, not even this node's own: multicast is blocked on this host or none could be sent"
-            );
+        // Whoever is linked to a partner is not alone, and was told of others.
+        let linked = self.partners.iter().any(|linked| *linked.borrow());
+        let reach = Arc::clone(&self.reach.borrow());
+        // Without a carrier there is nobody to hear.
+        let wired = |socket: &&GroupSocket| reach.interface(socket.index()).is_some_and(|it| it.running);
+        match silence::find(self.sockets.all.iter().filter(wired).map(GroupSocket::ear)) {
+            Some(finding @ Finding::Alone(_)) if linked => tracing::info!("{finding}"),
+            Some(finding) => tracing::warn!("{finding}"),
+            None => {}
         }
     }
 
@@ -329,7 +339,8 @@ impl Driver {
             .interface(socket.index())
             .map(|interface| admitted(&beacon.addrs, beacon.port, came.source, interface, &reach))
             .unwrap_or_default();
-        match self.roster.handle_beacon(now, socket.way(), &beacon, addrs) {
+        let heard = self.roster.handle_beacon(now, socket.way(), &beacon, addrs);
+        match heard {
             Heard::Own => counters.own.add(),
             Heard::Copy => counters.copies.add(),
             Heard::Replayed => counters.rejected_replayed.add(),
@@ -337,6 +348,10 @@ impl Driver {
                 counters.fresh.add();
                 self.opener.handle_proven(now, came.source);
             }
+        }
+        if let Some(socket) = self.sockets.all.get_mut(came.socket) {
+            socket.heard_own |= heard == Heard::Own;
+            socket.heard_others |= matches!(heard, Heard::Fresh | Heard::Copy);
         }
     }
 }

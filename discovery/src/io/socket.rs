@@ -12,6 +12,7 @@ use super::notices::Notices;
 use crate::config::Groups;
 use crate::proto::removed::Removed;
 use crate::proto::roster::Way;
+use crate::proto::silence::Ear;
 use crate::reach::{Interface, Reach};
 use crate::stats::Counters;
 
@@ -39,6 +40,9 @@ pub(crate) struct GroupSocket {
     /// Whether the last heartbeat could not leave yet: an IPv6 address that was just given is not available until
     /// the system has found it unique, which takes a second or two.
     pub(crate) unready: bool,
+    /// Whether this node's own heartbeats, and those of others, were heard by it.
+    pub(crate) heard_own: bool,
+    pub(crate) heard_others: bool,
 }
 
 /// What makes a socket the right one: if any of it changes, another one is opened.
@@ -58,6 +62,12 @@ impl GroupSocket {
     /// A number for this interface and family.
     pub(crate) fn way(&self) -> Way {
         Way(u64::from(self.place.index) << 1 | u64::from(self.place.from.is_none()))
+    }
+
+    /// What it has heard so far.
+    pub(crate) fn ear(&self) -> Ear<'_> {
+        let Self { name, loopback, heard_own: own, heard_others: others, .. } = self;
+        Ear { interface: name, loopback: *loopback, own: *own, others: *others }
     }
 
     /// Sends now or not at all: a full queue is an error like any other. (Tokio's own send would first wait to
@@ -215,7 +225,17 @@ fn open(interface: &Interface, place: Place, group: SocketAddr) -> io::Result<Gr
     join(&SockRef::from(&socket), group, place.index)?;
     let udp = UdpSocket::from_std(socket.into())?;
     let (name, loopback) = (interface.name.clone(), interface.loopback);
-    Ok(GroupSocket { place, name, loopback, group, udp, mute: false, unready: false })
+    Ok(GroupSocket {
+        place,
+        name,
+        loopback,
+        group,
+        udp,
+        mute: false,
+        unready: false,
+        heard_own: false,
+        heard_others: false,
+    })
 }
 
 fn join(socket: &Socket, group: SocketAddr, index: u32) -> io::Result<()> {
