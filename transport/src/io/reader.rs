@@ -336,6 +336,10 @@ impl Control<'_> {
                 if let Some(rtt) = live.rtt() {
                     self.session.set_rtt(rtt);
                 }
+                if let Some(best) = live.best_rtt() {
+                    drop(live);
+                    self.session.set_best_rtt(self.number, best);
+                }
             }
             Kind::Start => {
                 let (generation, first) = (take_varint(&mut body)?, take_varint(&mut body)?);

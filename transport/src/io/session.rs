@@ -314,6 +314,13 @@ impl Session {
         }
     }
 
+    /// The shortest round-trip time seen on link `number`.
+    pub(crate) fn set_best_rtt(&self, number: LinkNumber, best: Duration) {
+        if let Some(link) = self.out().link.as_mut().filter(|link| link.number == number) {
+            link.window.handle_rtt(best);
+        }
+    }
+
     /// What the hello says of data had from the peer.
     pub(crate) fn received(&self) -> Option<(u64, u64)> {
         lock(&self.inbox).received()

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::proto::bulk::Window;
+use crate::proto::bulk::{MIN_WINDOW, Window};
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::Outbox;
 use crate::proto::record::{self, Kind, Lane, MAX_CONTENT};
@@ -17,9 +17,6 @@ use crate::proto::seal::Seal;
 /// Control bytes that may wait on one link. The crate above keeps a window far below it; a link whose peer takes
 /// nothing at all ends by silence long before.
 const MAX_CONTROL_WAITING: usize = 4 * 1024 * 1024;
-
-/// Bytes of large messages under way on one link: two pieces, so that one is sealed while the other is opened.
-const WINDOW: usize = 64 * 1024;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +62,7 @@ impl LinkOut {
             wake: Arc::new(Notify::new()),
             stream,
             seal,
-            window: Window::new(WINDOW),
+            window: Window::new(MIN_WINDOW),
             bulk_next: false,
             control: Vec::new(),
             content: Vec::new(),

@@ -3,12 +3,17 @@
 //! A piece is `total varint · offset varint · bytes`. What is under way stands in buffers in front of every small
 //! message that follows, so the sender keeps it small, and the receiver tells how much it has taken.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 
 use super::record::{Varint, peek_varint};
 
 /// Most bytes of one message under way before any of it was taken: what a receiver holds without having room for all.
 pub const FIRST: usize = 64 * 1024;
+/// Bytes under way on a link at first, and where its round trip is short: two pieces, one of which is sealed while the
+/// other is opened.
+pub const MIN_WINDOW: usize = 64 * 1024;
 /// Most bytes under way on one link: what a gigabit a second carries in 8 ms.
 pub const MAX_WINDOW: usize = 1024 * 1024;
 /// What was taken is told after this many bytes: half of what may be under way at first.
@@ -190,6 +195,12 @@ impl Window {
     /// Up to `size` bytes under way, [`MAX_WINDOW`] at most.
     pub fn new(size: usize) -> Self {
         Self { size: size.min(MAX_WINDOW) as u64, sent: 0, taken: 0, start: 0 }
+    }
+
+    /// The shortest round-trip time of the link: as much may be under way as a gigabit a second carries meanwhile, a
+    /// byte in 8 ns.
+    pub fn handle_rtt(&mut self, best: Duration) {
+        self.size = ((best.as_nanos() / 8) as u64).clamp(MIN_WINDOW as u64, MAX_WINDOW as u64);
     }
 
     /// Bytes that may leave now.

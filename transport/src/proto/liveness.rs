@@ -45,18 +45,25 @@ pub struct Liveness {
     suspected: bool,
     first: bool,
     rtt: Option<Duration>,
+    best: Option<Duration>,
 }
 
 impl Liveness {
     /// A link that was just made: the first ping is due at once, for the round-trip time. `first`: this side asks
     /// when a link is silent, and the other only if it does not.
     pub fn new(now: Instant, first: bool) -> Self {
-        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, first, rtt: None }
+        Self { heard: now, pinged: None, token: 0, due: now, suspected: false, first, rtt: None, best: None }
     }
 
     /// Smoothed round-trip time (RFC 6298: seven eighths old, one eighth new).
     pub const fn rtt(&self) -> Option<Duration> {
         self.rtt
+    }
+
+    /// The shortest round-trip time of this link: what the way itself takes, without waiting anywhere.
+    /// None before there are two: the first is of a link, and often of a process, that is just being made.
+    pub const fn best_rtt(&self) -> Option<Duration> {
+        self.best
     }
 
     /// Something authenticated arrived at `at`.
@@ -87,6 +94,7 @@ impl Liveness {
         }
         if let Some(sent) = self.pinged {
             let sample = now.saturating_duration_since(sent);
+            self.best = self.rtt.map(|first| self.best.unwrap_or(first).min(sample));
             self.rtt = Some(self.rtt.map_or(sample, |old| (old * 7 + sample) / 8));
         }
     }
@@ -263,12 +271,12 @@ mod tests {
         let mut live = Liveness::new(start, true);
         assert_eq!(live.handle_timeout(start, 15), Some(Action::Ping(1)));
         live.handle_pong(start + 8 * MS, 1);
-        assert_eq!(live.rtt(), Some(8 * MS));
+        assert_eq!((live.rtt(), live.best_rtt()), (Some(8 * MS), None));
         live.handle_pong(start + 100 * MS, 7);
         assert_eq!(live.rtt(), Some(8 * MS));
         let now = start + 850 * MS;
         assert_eq!(live.handle_timeout(now, 15), Some(Action::Ping(2)));
         live.handle_pong(now + 16 * MS, 2);
-        assert_eq!(live.rtt(), Some(9 * MS));
+        assert_eq!((live.rtt(), live.best_rtt()), (Some(9 * MS), Some(8 * MS)));
     }
 }

@@ -152,6 +152,13 @@ fn the_window_opens_with_what_was_taken_and_a_message_begins_small() {
     window.handle_sent(3 * FIRST + 5, false);
     assert_eq!(window.room(), FIRST - 5, "the whole window bounds it");
     assert_eq!(Window::new(usize::MAX).size, MAX_WINDOW as u64);
+    for (us, size) in [(0, MIN_WINDOW), (524, MIN_WINDOW), (1_000, 125_000), (9_000, MAX_WINDOW)] {
+        window.handle_rtt(Duration::from_micros(us));
+        assert_eq!(window.size, size as u64, "{us} µs");
+    }
+    // One that shrinks has no room until it is kept to again.
+    window.handle_rtt(Duration::ZERO);
+    assert_eq!(window.room(), 0);
 }
 
 /// Sender and receiver with random pieces: never stuck, never refused.
