@@ -9,7 +9,7 @@ use super::budget::{Budget, Grant, Reserve};
 use crate::proto::bulk::{Assembly, PieceError};
 
 /// While others wait for room, a message must make this much headway in this time, or it ends its link: a quarter of a
-/// mebibyte a second, so that the longest is through in 5 minutes.
+/// mebibyte a second, so that the longest is through in 5 minutes. One that is whole must be delivered in this time.
 const HEADWAY: u64 = 2_560 * 1024;
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -31,6 +31,10 @@ impl BulkIn {
     /// Takes a piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), PieceError> {
         self.assembly.push(piece)?;
+        if self.grant.is_some() && !self.assembly.is_unfinished() {
+            // All of it is here: from now on it can only be delivered.
+            self.mark = self.assembly.pending().map(|had| (Instant::now(), had));
+        }
         if let Some(wanted) = self.assembly.wanted().filter(|_| self.waits.is_none()) {
             match self.budget.try_reserve(wanted) {
                 Some(grant) => self.granted(Some(grant)),
@@ -61,7 +65,7 @@ impl BulkIn {
             self.granted(grant);
             return Ok(());
         }
-        let (Some((at, had)), Some(now_had)) = (self.mark, self.assembly.unfinished()) else {
+        let (Some((at, had)), Some(now_had)) = (self.mark, self.assembly.pending()) else {
             return std::future::pending().await;
         };
         tokio::time::sleep_until((at + WITHIN).into()).await;
@@ -75,7 +79,7 @@ impl BulkIn {
     fn granted(&mut self, grant: Option<Grant>) {
         self.waits = None;
         self.grant = grant;
-        self.mark = self.assembly.unfinished().map(|had| (Instant::now(), had));
+        self.mark = self.assembly.pending().map(|had| (Instant::now(), had));
         self.assembly.handle_granted();
     }
 }

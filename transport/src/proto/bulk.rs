@@ -141,9 +141,15 @@ impl Assembly {
         }
     }
 
-    /// Whether a message has begun and is not whole: bytes had on this link, which grow while it makes headway.
-    pub fn unfinished(&self) -> Option<u64> {
-        self.slot.as_ref().filter(|slot| slot.body.len() < slot.total).map(|_| self.had)
+    /// Whether a message is here that was not delivered yet, whole or not: bytes had on this link, which grow while it
+    /// makes headway.
+    pub fn pending(&self) -> Option<u64> {
+        self.slot.as_ref().map(|_| self.had)
+    }
+
+    /// Whether a message has begun and is not whole.
+    pub fn is_unfinished(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.body.len() < slot.total)
     }
 
     /// Bytes taken on this link, when it is time to tell.
@@ -152,7 +158,7 @@ impl Assembly {
         let waiting =
             self.slot.as_ref().filter(|slot| !slot.granted).map_or(0, |slot| slot.body.len() as u64);
         let taken = self.had - waiting;
-        if taken - self.told < TELL_AFTER && (taken == self.told || self.unfinished().is_some()) {
+        if taken - self.told < TELL_AFTER && (taken == self.told || self.is_unfinished()) {
             return None;
         }
         self.told = taken;
