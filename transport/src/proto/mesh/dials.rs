@@ -222,10 +222,10 @@ impl Pace {
         newest
     }
 
-    /// Plans the next dial: the pause doubles up to `cap`, a quarter up or down by chance.
+    /// Plans the next dial: the pause doubles up to `cap`, less up to a quarter by chance.
     pub(super) fn back_off(&mut self, now: Instant, rng: &mut fastrand::Rng, cap: Duration) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(cap);
         self.failures = self.failures.saturating_add(1);
-        self.due = Some(now + pause.mul_f64(0.75 + rng.f64() / 2.0));
+        self.due = Some(now + pause.mul_f64(1.0 - rng.f64() / 4.0));
     }
 }

@@ -200,7 +200,7 @@ fn pauses_between_dials_grow_to_five_seconds() {
     }
     let pauses: Vec<_> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(pauses[0] < 130 * MS && pauses[0] >= 74 * MS, "{pauses:?}");
-    assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(6_300)), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(5)), "{pauses:?}");
     assert!((14..=24).contains(&at.len()), "{} dials in a minute", at.len());
 }
 
