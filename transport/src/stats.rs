@@ -8,8 +8,9 @@ use talkie_discovery::{NodeId, NodeName};
 use crate::events::DownReason;
 use crate::io::link::SetupError;
 use crate::io::reader::End;
+use crate::proto::bulk::PieceError;
 use crate::proto::handshake::HandshakeError;
-use crate::proto::record::Farewell;
+use crate::proto::record::{Farewell, RecordError};
 
 /// What a node's links and heartbeats did since its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -180,7 +181,13 @@ links! {
     ended_closed,
     /// Links on which nothing was heard for three seconds.
     ended_timeout,
-    /// Links ended because what came in was forged, malformed, too large or out of order.
+    /// Links ended because what came in did not authenticate: somebody changed, dropped or repeated bytes on the way.
+    ended_forged,
+    /// Links ended because the peer sent more than this node takes.
+    ended_too_large,
+    /// Links ended because a large message stood still while others waited for room.
+    ended_stalled,
+    /// Links ended because what came in was malformed or out of order.
     ended_invalid,
     /// Links that the peer ended because it refused what this node sent.
     ended_refused,
@@ -253,6 +260,11 @@ impl Counters {
             End::Bye(Farewell::Refused) => &self.ended_refused,
             End::Bye(Farewell::Redundant) | End::Replaced => return,
             End::Eof | End::Io(_) => &self.ended_closed,
+            End::Protocol(RecordError::Forged | RecordError::TooShort(_)) => &self.ended_forged,
+            End::Protocol(RecordError::TooLarge { .. } | RecordError::Piece(PieceError::TooLarge { .. })) => {
+                &self.ended_too_large
+            }
+            End::Protocol(RecordError::Piece(PieceError::Stalled)) => &self.ended_stalled,
             End::Protocol(_) => &self.ended_invalid,
         }
         .add(1);

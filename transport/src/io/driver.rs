@@ -244,9 +244,7 @@ impl Driver {
                 }
                 Event::Partner(partner, linked) => {
                     self.discovery.partner_linked(partner, linked);
-                    if linked {
-                        self.complaints.partner_linked(partner);
-                    }
+                    self.complaints.partner_linked(partner, linked);
                 }
             }
         }
