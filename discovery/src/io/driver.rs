@@ -72,6 +72,10 @@ pub(crate) struct Driver {
     lookout: Lookout,
     rejoin_at: Instant,
     silence_at: Option<Instant>,
+    /// What was last told of silence: the same is not told again.
+    silence_told: Option<Finding>,
+    /// Whether another node of this host was heard.
+    company: bool,
     /// Whether each partner is linked.
     partners: Vec<watch::Receiver<bool>>,
     again: Option<(Instant, Pulse)>,
@@ -105,6 +109,8 @@ pub(crate) async fn run(start: Start) {
         lookout: Lookout::new(now),
         rejoin_at: now + REJOIN,
         silence_at: Some(now + SILENCE),
+        silence_told: None,
+        company: false,
         partners,
         again: None,
         waits_for_network: false,
@@ -277,13 +283,14 @@ impl Driver {
     /// Opens and closes sockets after the interfaces, and speaks up where something changed.
     fn follow_reach(&mut self, moved: bool, removed: &Removed, now: Instant) {
         let reach = Arc::clone(&self.reach.borrow());
-        self.tell_of_network(&reach, now);
+        self.tell_of_network(&reach);
         if !self.config.multicast {
             return;
         }
         let (groups, counters, notices) = (self.config.groups, &self.counters, &mut self.notices);
         if self.sockets.sync(&reach, groups, removed, counters, notices, now) || moved {
             self.announcer.handle_network_change(now);
+            self.silence_at.get_or_insert(now + SILENCE);
         }
         self.counters.sockets.set(self.sockets.all.len());
         if self.sockets.lacking {
@@ -291,36 +298,42 @@ impl Driver {
         }
     }
 
-    fn tell_of_network(&mut self, reach: &Reach, now: Instant) {
+    fn tell_of_network(&mut self, reach: &Reach) {
         let waits = self.lacks_network(reach);
         if waits && !self.waits_for_network {
-            tracing::warn!("waiting for a network: no interface but loopback is usable");
+            tracing::warn!("waiting for a network: no interface but loopback has an address and a carrier");
         } else if self.waits_for_network && !waits {
             tracing::info!("a network is there");
-            self.silence_at = Some(now + SILENCE);
         }
         self.waits_for_network = waits;
     }
 
-    /// Whether there is nothing but loopback, and the user did not choose just that.
+    /// Whether there is nothing but loopback, and the user did not choose just that. A bridge for containers that has an
+    /// address and nobody on it is no network.
     fn lacks_network(&self, reach: &Reach) -> bool {
-        let only_loopback =
-            reach.interfaces.iter().all(|interface| interface.loopback || interface.addrs.is_empty());
-        let chosen = &self.config.interfaces;
-        only_loopback && (chosen.is_empty() || chosen.iter().any(|spec| !reach.matches(spec)))
+        let (chosen, mut others) =
+            (&self.config.interfaces, reach.interfaces.iter().filter(|interface| !interface.loopback));
+        let wanted = chosen.is_empty()
+            || chosen.iter().any(|spec| !reach.matches(spec))
+            || others.clone().next().is_some();
+        wanted && !others.any(|interface| interface.running && !interface.addrs.is_empty())
     }
 
-    fn warn_of_silence(&self) {
-        // Whoever is linked to a partner is not alone, and was told of others.
-        let linked = self.partners.iter().any(|linked| *linked.borrow());
+    fn warn_of_silence(&mut self) {
+        // Whoever is linked to a partner is not alone, and was told of others. Where others run on this host, it may be
+        // the only one that is meant.
+        let linked = self.company || self.partners.iter().any(|linked| *linked.borrow());
         let reach = Arc::clone(&self.reach.borrow());
         // Without a carrier there is nobody to hear.
         let wired = |socket: &&GroupSocket| reach.interface(socket.index()).is_some_and(|it| it.running);
-        match silence::find(self.sockets.all.iter().filter(wired).map(GroupSocket::ear)) {
+        let found = silence::find(self.sockets.all.iter().filter(wired).map(GroupSocket::ear));
+        match &found {
+            found if *found == self.silence_told => {}
             Some(finding @ Finding::Alone(_)) if linked => tracing::info!("{finding}"),
             Some(finding) => tracing::warn!("{finding}"),
             None => {}
         }
+        self.silence_told = found;
     }
 
     fn handle_datagram(&mut self, came: Came, bytes: &[u8]) {
@@ -349,9 +362,13 @@ impl Driver {
                 self.opener.handle_proven(now, came.source);
             }
         }
+        // What nodes of this host send into a network comes back to all of them.
+        let neighbour = reach.has(came.source);
+        let other = matches!(heard, Heard::Fresh | Heard::Copy);
+        self.company |= other && neighbour;
         if let Some(socket) = self.sockets.all.get_mut(came.socket) {
-            socket.heard_own |= heard == Heard::Own;
-            socket.heard_others |= matches!(heard, Heard::Fresh | Heard::Copy);
+            socket.heard_own |= heard == Heard::Own || (other && neighbour);
+            socket.heard_others |= other && !neighbour;
         }
     }
 }

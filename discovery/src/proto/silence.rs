@@ -12,7 +12,7 @@ pub struct Ear<'a> {
     pub loopback: bool,
     /// Whether this node's own heartbeats came back.
     pub own: bool,
-    /// Whether another node's heartbeats came.
+    /// Whether heartbeats of another host came.
     pub others: bool,
 }
 
@@ -22,7 +22,7 @@ pub struct Ear<'a> {
 pub enum Finding {
     /// On these interfaces not even this node's own heartbeats are heard, though the system loops them back.
     Deaf(Vec<String>),
-    /// On these interfaces, and on loopback, nobody else is heard.
+    /// On these interfaces no other host is heard.
     Alone(Vec<String>),
 }
 
@@ -31,8 +31,8 @@ pub enum Finding {
 pub fn find<'a>(ears: impl IntoIterator<Item = Ear<'a>>) -> Option<Finding> {
     let (mut alone, mut networks) = (true, BTreeMap::<&str, bool>::new());
     for ear in ears {
-        alone &= !ear.others;
         if !ear.loopback {
+            alone &= !ear.others;
             // One family of an interface may have no way to be heard, so what the other hears counts for both.
             *networks.entry(ear.interface).or_default() |= ear.own | ear.others;
         }
@@ -53,14 +53,14 @@ impl fmt::Display for Finding {
         match self {
             Self::Deaf(names) => write!(
                 f,
-                "no heartbeat is heard on {}, not even this node's own: a firewall of this host blocks multicast, \
-                 or none could be sent",
+                "no heartbeat heard on {}, not even my own: a firewall of this host blocks multicast, or none could \
+                 be sent",
                 names.join(", ")
             ),
             Self::Alone(names) => write!(
                 f,
-                "nobody else is heard on {}: no other node with this secret runs there, or the network blocks \
-                 multicast; then name one that can be reached with --partners",
+                "no heartbeat of another host heard on {}: no other node with this secret runs there, or the network \
+                 blocks multicast; then name one that can be reached with --partners",
                 names.join(", ")
             ),
         }
@@ -87,6 +87,7 @@ mod tests {
         let both = [lo, ear("eth0", false, false), ear("eth0", true, false), ear("wlan0", true, false)];
         assert_eq!(find(both), alone);
         assert_eq!(find(both.into_iter().chain([ear("wlan0", false, true)])), None);
-        assert_eq!(find([ear("lo", true, true), ear("eth0", true, false)]), None, "several on this host");
+        let cut = Some(Finding::Alone(vec!["eth0".into()]));
+        assert_eq!(find([ear("lo", true, true), ear("eth0", true, false)]), cut, "several on this host");
     }
 }
