@@ -18,7 +18,9 @@ const PER_FRAME: usize = 256;
 const MAX_TOLD: usize = 4;
 /// Of more members than this, so many are told, taken by chance: each of them tells more, and a mesh of hundreds that starts
 /// at once does not spend its time on lists.
-pub const MOST: usize = 64;
+const MOST: usize = 64;
+/// The same for a peer that was found by multicast: it most likely hears the others too, so what is told is mostly known.
+const MOST_BESIDE_MULTICAST: usize = 8;
 /// One peer, taken by chance, is told all again this often: who could not be reached then may be now.
 pub const AGAIN: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,11 @@ pub struct Member {
     pub id: NodeId,
     /// Where, the likeliest first.
     pub addrs: Vec<SocketAddr>,
+}
+
+/// How many of so many members are told to a peer, which was found by multicast or not.
+pub const fn most(members: usize, by_multicast: bool) -> usize {
+    if members > MOST && by_multicast { MOST_BESIDE_MULTICAST } else { MOST }
 }
 
 /// The frames that tell the peer `to`, whose link leads to `at`, of these members.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use talkie_discovery::{NodeId, Reach};
+use talkie_discovery::{NodeId, Reach, Via};
 
 use super::{Driver, Link};
 use crate::events::DownReason;
@@ -127,11 +127,13 @@ impl Driver {
         self.mesh.handle_network(now, &mut self.rng);
     }
 
-    /// Tells the peer of a link of all others.
+    /// Tells the peer of a link of others.
     pub(super) fn tell_members(&mut self, number: LinkNumber) {
         let Some(link) = self.links.get(&number) else { return };
         let Some(at) = self.addrs.get(&link.id) else { return };
-        let told = self.rng.choose_multiple(self.mesh.members(), members::MOST);
+        let by_multicast = self.mesh.via(link.id) == Some(Via::Multicast);
+        let told =
+            self.rng.choose_multiple(self.mesh.members(), members::most(self.links.len(), by_multicast));
         for frame in members::frames(told.into_iter(), link.id, *at) {
             link.session.queue_control(number, Kind::Members, &frame);
         }
