@@ -27,6 +27,11 @@ pub(crate) async fn write_link(
             loop {
                 match session.step(number) {
                     Ok(Step::Wrote) => give_way(&session).await,
+                    Ok(Step::WrotePiece) => {
+                        // Whoever waits for a processor has its turn: a large message takes two of them whole.
+                        std::thread::yield_now();
+                        give_way(&session).await;
+                    }
                     Ok(Step::Drained) => break,
                     Ok(Step::Blocked) => {
                         if stream.writable().await.is_err() {

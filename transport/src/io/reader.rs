@@ -195,7 +195,11 @@ impl LinkIn {
                         return Ok(Some(End::Replaced));
                     }
                 }
-                Lane::Bulk => self.lanes.bulk.push(content)?,
+                Lane::Bulk => {
+                    self.lanes.bulk.push(content)?;
+                    // As on the sending side: others that wait for a processor have their turn.
+                    std::thread::yield_now();
+                }
                 Lane::Control => {
                     let control = Control {
                         session: &self.session,

@@ -23,6 +23,8 @@ const MAX_CONTROL_WAITING: usize = 4 * 1024 * 1024;
 pub(crate) enum Step {
     /// Something was written; there may be more.
     Wrote,
+    /// The same, and with it a piece of a large message.
+    WrotePiece,
     /// Nothing is left to write.
     Drained,
     /// The socket takes no more now.
@@ -111,27 +113,32 @@ impl LinkOut {
     /// One non-blocking write of what is there: control first, then data or, where `bulk` says so, a piece of a large
     /// message; these two take turns.
     pub(crate) fn step(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<Step> {
+        let mut piece = false;
         if self.wire.is_empty() {
             if !self.control.is_empty() {
                 self.seal_control()?;
             }
             if self.started {
-                self.seal_next(outbox, bulk)?;
+                piece = self.seal_next(outbox, bulk)?;
             }
             if self.wire.is_empty() {
                 return Ok(Step::Drained);
             }
         }
-        self.write(outbox)
+        match self.write(outbox)? {
+            Step::Wrote if piece => Ok(Step::WrotePiece),
+            step => Ok(step),
+        }
     }
 
-    fn seal_next(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<()> {
+    /// Whether what was sealed is a piece of a large message.
+    fn seal_next(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<bool> {
         let (data, piece) = (outbox.has_unsent(), bulk && self.has_piece(outbox));
         self.content.clear();
         if piece && (self.bulk_next || !data) {
             self.bulk_next = false;
             self.content.push(Lane::Bulk as u8);
-            let Some(piece) = outbox.poll_piece(&mut self.content) else { return Ok(()) };
+            let Some(piece) = outbox.poll_piece(&mut self.content) else { return Ok(false) };
             self.window.handle_sent(piece.len, piece.last);
         } else if data {
             self.bulk_next = true;
@@ -139,9 +146,10 @@ impl LinkOut {
             self.content.push(Lane::Data as u8);
             outbox.poll_transmit(&mut self.content, MAX_CONTENT - 1);
         } else {
-            return Ok(());
+            return Ok(false);
         }
-        self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)
+        self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)?;
+        Ok(self.content.first() == Some(&(Lane::Bulk as u8)))
     }
 
     fn write(&mut self, outbox: &Outbox) -> io::Result<Step> {
