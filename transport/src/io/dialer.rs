@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
 use super::input::Input;
 use super::link::{Context, SetupError, initiate};
+use super::stream::Stream;
 use crate::proto::handshake::HandshakeError;
 use crate::proto::mesh::{Dial, Outcome, Target};
 
@@ -73,11 +74,12 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, outcome, why }).await;
 }
 
-async fn connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
+async fn connect(addr: SocketAddr) -> std::io::Result<Stream> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    tokio::time::timeout(CONNECT_WITHIN, socket.connect(addr))
+    let connected = tokio::time::timeout(CONNECT_WITHIN, socket.connect(addr))
         .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
+    connected.map(Stream::Tcp)
 }
 
 /// A target in words.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use talkie_discovery::{NodeId, NodeName};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::stream::Stream;
 use crate::events::DownReason;
 use crate::proto::members::Member;
 use crate::proto::mesh::{DialNumber, LinkNumber, Offer, Outcome, Target};
@@ -45,7 +45,7 @@ pub(crate) struct Established {
     pub(crate) offer: Offer,
     pub(crate) hello: Hello,
     pub(crate) addr: SocketAddr,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) seal: Seal,
     pub(crate) open: Open,
     pub(crate) wire: BytesMut,

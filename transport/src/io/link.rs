@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, StatsReader, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +17,7 @@ use super::budget::Budget;
 use super::input::{Established, Hello, Input};
 use super::registry::Registry;
 use super::session::lock;
-use super::stream;
+use super::stream::Stream;
 use crate::proto::handshake::{
     Authenticated, FIRST_LEN, HandshakeError, Identity, Initiator, MAX_LEN, PREAMBLE, RANGE, Responder,
 };
@@ -136,7 +135,7 @@ const fn via_of(code: u8) -> Via {
 /// Makes a link of a connection that this node dialed.
 pub(crate) async fn initiate(
     context: &Context,
-    stream: TcpStream,
+    stream: Stream,
     dial: DialNumber,
     via: Via,
 ) -> Result<Established, SetupError> {
@@ -171,7 +170,7 @@ pub(crate) async fn initiate(
 }
 
 /// Makes a link of a connection that was accepted. Who does not hold the secret gets no byte back.
-pub(crate) async fn respond(context: &Context, stream: TcpStream) -> Result<Established, SetupError> {
+pub(crate) async fn respond(context: &Context, stream: Stream) -> Result<Established, SetupError> {
     within(async {
         let mut setup = Setup::new(stream)?;
         if setup.read_exact(PREAMBLE.len()).await?.as_ref() != PREAMBLE {
@@ -190,7 +189,7 @@ pub(crate) async fn respond(context: &Context, stream: TcpStream) -> Result<Esta
 }
 
 /// Tells the peer why its link is not taken up, and closes.
-pub(crate) async fn refuse(mut stream: TcpStream, mut seal: Seal, why: Farewell) {
+pub(crate) async fn refuse(mut stream: Stream, mut seal: Seal, why: Farewell) {
     let mut content = vec![Lane::Control as u8];
     put_control(&mut content, Kind::Bye, &[why as u8]);
     let mut wire = Vec::new();
@@ -216,14 +215,14 @@ fn frame(out: &mut Vec<u8>, message: &[u8]) {
 
 /// A connection on its way.
 struct Setup {
-    stream: TcpStream,
+    stream: Stream,
     addr: SocketAddr,
     wire: BytesMut,
 }
 
 impl Setup {
-    fn new(stream: TcpStream) -> Result<Self, SetupError> {
-        stream::tune(&stream)?;
+    fn new(stream: Stream) -> Result<Self, SetupError> {
+        stream.tune()?;
         let addr = stream.peer_addr()?;
         Ok(Self { stream, addr, wire: BytesMut::new() })
     }

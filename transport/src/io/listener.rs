@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::input::Input;
 use super::link::{Context, SetupError, respond};
 use super::session::lock;
+use super::stream::Stream;
 use crate::config::{DEFAULT_PORT, ListenAt};
 use crate::error::StartError;
 use crate::proto::handshake::HandshakeError;
@@ -94,7 +95,7 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
                 context.counters.accepted.add(1);
                 // Full: closed at once, which costs the least.
                 if let Some(stranger) = Stranger::enter(&strangers, addr.ip().to_canonical()) {
-                    tokio::spawn(welcome(Arc::clone(&context), stream, addr, stranger));
+                    tokio::spawn(welcome(Arc::clone(&context), Stream::Tcp(stream), addr, stranger));
                 } else {
                     context.counters.turned_away.add(1);
                 }
@@ -110,7 +111,7 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
     }
 }
 
-async fn welcome(context: Arc<Context>, stream: TcpStream, addr: SocketAddr, stranger: Stranger) {
+async fn welcome(context: Arc<Context>, stream: Stream, addr: SocketAddr, stranger: Stranger) {
     let _setup = context.setups.enter();
     match respond(&context, stream).await.inspect_err(|why| context.counters.refused(why)) {
         Ok(established) => {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
+use super::stream::Stream;
 use super::writer::Step;
 use crate::proto::mesh::LinkNumber;
 
@@ -17,7 +17,7 @@ const TURNS: usize = 100;
 pub(crate) async fn write_link(
     session: Arc<Session>,
     number: LinkNumber,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     wake: Arc<Notify>,
     stop: CancellationToken,
 ) {

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::budget::Budget;
 use super::bulk::BulkIn;
 use super::input::Input;
 use super::session::{Session, lock};
+use super::stream::Stream;
 use crate::events::DownReason;
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::inbox::{Admit, Begin, Inbox};
@@ -52,7 +52,7 @@ impl Lanes {
 pub(crate) struct LinkIn {
     pub(crate) session: Arc<Session>,
     pub(crate) number: LinkNumber,
-    pub(crate) stream: Arc<TcpStream>,
+    pub(crate) stream: Arc<Stream>,
     pub(crate) open: Open,
     /// Bytes that were read behind the handshake.
     pub(crate) wire: BytesMut,

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::stream::Stream;
 use crate::proto::bulk::{MIN_WINDOW, Window};
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::Outbox;
@@ -38,7 +38,7 @@ pub(crate) struct LinkOut {
     pub(crate) stop: CancellationToken,
     /// The writer task of this link has something to do.
     pub(crate) wake: Arc<Notify>,
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     seal: Seal,
     /// What of large messages may be under way.
     pub(crate) window: Window,
@@ -57,7 +57,7 @@ pub(crate) struct LinkOut {
 }
 
 impl LinkOut {
-    pub(crate) fn new(number: LinkNumber, stream: Arc<TcpStream>, seal: Seal) -> Self {
+    pub(crate) fn new(number: LinkNumber, stream: Arc<Stream>, seal: Seal) -> Self {
         Self {
             number,
             stop: CancellationToken::new(),
