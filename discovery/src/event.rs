@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::host::HostMark;
 use crate::node::{NodeId, NodeName};
 
 /// What discovery found. All of it is a hint of whom to dial: only a link makes a member.
@@ -18,6 +19,8 @@ pub enum Event {
         /// of the interface that it was heard on last first. Link-local IPv6 has the scope of its interface. An
         /// address that is no longer told is forgotten within 10 s (in a mesh of over 167 nodes, three paces).
         addrs: Vec<SocketAddr>,
+        /// Its host, where it also takes links by an abstract Unix socket.
+        host: Option<HostMark>,
         /// Whether it has probably heard this node too: this node has sent a heartbeat since it first heard that
         /// node, or within 20 ms before.
         mutual: bool,

@@ -11,6 +11,7 @@
 //! | [`Config`], [`Partner`], [`Groups`], [`InterfaceSpec`] | what a user may choose |
 //! | [`Secret`], [`MeshKeys`] | what a mesh shares, and all keys made of it |
 //! | [`NodeId`], [`NodeName`] | who a node is |
+//! | [`HostMark`] | which host it is on |
 //! | [`Reach`], [`Interface`] | what this host can reach |
 //! | [`proto`] | the machines: no socket, clock, task or global randomness |
 //! | `io` | the shells around them |
@@ -19,6 +20,7 @@ mod config;
 mod discovery;
 mod error;
 mod event;
+mod host;
 #[allow(clippy::disallowed_methods)]
 mod io;
 mod keys;
@@ -35,6 +37,7 @@ pub use error::{
     SecretFileError, StartError,
 };
 pub use event::Event;
+pub use host::HostMark;
 pub use keys::{CheckWord, HeartbeatKey, LinkPsk, MeshKeys};
 pub use node::{Announcement, NodeId, NodeName};
 pub use reach::{Interface, Reach};

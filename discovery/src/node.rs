@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::error::{NodeIdError, NodeNameError};
+use crate::host::HostMark;
 
 /// What is hashed before a node's public key, so that the digest means nothing elsewhere.
 const ID_LABEL: &[u8] = b"talkie/1 node id";
@@ -167,6 +168,8 @@ pub struct Announcement {
     pub name: NodeName,
     /// Where it listens: the bound TCP address, which may be a wildcard.
     pub listen: SocketAddr,
+    /// Its host, where it also takes links by an abstract Unix socket.
+    pub host: Option<HostMark>,
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ fn key() -> HeartbeatKey {
 
 fn who(id: u8, listen: &str) -> Announcement {
     let name = format!("node-{id}").parse().unwrap();
-    Announcement { id: NodeId::from_bytes([id; 16]), name, listen: listen.parse().unwrap() }
+    Announcement { id: NodeId::from_bytes([id; 16]), name, listen: listen.parse().unwrap(), host: None }
 }
 
 fn start(groups: Groups, key: &HeartbeatKey, who: Announcement) -> (Discovery, Events) {

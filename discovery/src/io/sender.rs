@@ -73,6 +73,7 @@ impl Sender<'_> {
             addrs,
             name: self.who.name.clone(),
             leaving: pulse.leaving,
+            host: self.who.host,
         })
     }
 

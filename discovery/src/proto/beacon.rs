@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::HostMark;
 use crate::node::{NodeId, NodeName};
 
-/// Bytes of a beacon before it is sealed: 169 at most are used now, the rest is room for later fields.
+/// Bytes of a beacon before it is sealed: 177 at most are used now, the rest is room for later fields.
 pub const BODY_LEN: usize = 256;
 
 /// The most addresses in a beacon: two interfaces with both families, or one with all its kinds.
@@ -47,6 +48,8 @@ pub struct Beacon {
     pub name: NodeName,
     /// Whether it is saying goodbye.
     pub leaving: bool,
+    /// Its host, where it also takes links by an abstract Unix socket.
+    pub host: Option<HostMark>,
 }
 
 /// A sealed body is not a beacon: a member is faulty, or of a version that should have another magic.
@@ -65,6 +68,8 @@ struct Wire<'a> {
     flags: u8,
     addrs: [Option<IpAddr>; MAX_ADDRS],
     name: &'a str,
+    /// Zeros for none, as in what an older node sends.
+    host: [u8; HostMark::LEN],
 }
 
 impl Beacon {
@@ -83,6 +88,7 @@ impl Beacon {
             flags: if self.leaving { LEAVING } else { 0 },
             addrs,
             name: self.name.as_str(),
+            host: HostMark::to_bytes(self.host),
         };
         let mut body = [0; BODY_LEN];
         postcard::to_slice(&wire, &mut body).expect("a beacon fits its body");
@@ -108,6 +114,7 @@ impl Beacon {
             addrs: wire.addrs.into_iter().flatten().collect(),
             name: wire.name.parse().map_err(|_| Malformed)?,
             leaving: wire.flags & LEAVING != 0,
+            host: HostMark::from_bytes(wire.host),
         })
     }
 }
@@ -125,6 +132,7 @@ pub(crate) mod tests {
             addrs: vec!["192.0.2.7".parse().unwrap(), "fd00::7".parse().unwrap()],
             name: "web@host-7".parse().unwrap(),
             leaving: false,
+            host: None,
         }
     }
 
@@ -132,8 +140,9 @@ pub(crate) mod tests {
     fn a_beacon_is_read_as_written() {
         for leaving in [false, true] {
             for addrs in 0..=MAX_ADDRS {
+                let host = HostMark::from_bytes([addrs as u8; HostMark::LEN]);
                 let addrs = (0..addrs).map(|i| IpAddr::from([10, 0, 0, i as u8])).collect();
-                let beacon = Beacon { leaving, addrs, ..beacon(3, 77) };
+                let beacon = Beacon { leaving, host, addrs, ..beacon(3, 77) };
                 assert_eq!(Beacon::decode(&beacon.encode()), Ok(beacon));
             }
         }
@@ -148,10 +157,11 @@ pub(crate) mod tests {
             addrs: vec![IpAddr::from([0xff; 16]); MAX_ADDRS],
             name: "x".repeat(64).parse().unwrap(),
             leaving: true,
+            host: HostMark::from_bytes([0xff; HostMark::LEN]),
             ..beacon(255, 0)
         };
         let body = largest.encode();
-        assert_eq!(body.iter().rposition(|b| *b != 0), Some(168), "169 bytes at most, as documented");
+        assert_eq!(body.iter().rposition(|b| *b != 0), Some(176), "177 bytes at most, as documented");
         assert_eq!(Beacon::decode(&body), Ok(largest.clone()));
         let more = Beacon { addrs: vec![IpAddr::from([0xff; 16]); 9], ..largest.clone() };
         assert_eq!(Beacon::decode(&more.encode()), Ok(largest), "further addresses are cut");

@@ -8,6 +8,7 @@ use super::announcer::pace;
 use super::beacon::Beacon;
 use super::recent::Recent;
 use crate::event::Event;
+use crate::host::HostMark;
 use crate::node::{NodeId, NodeName};
 
 /// The most nodes that are here, and the most gone ones whose last sequence is remembered. A member that makes up
@@ -82,6 +83,7 @@ struct Here {
     /// When it was first heard, without a silence since.
     since: Instant,
     name: NodeName,
+    host: Option<HostMark>,
     /// What was heard by which way: those of the newest heartbeat in the order in which they came, then others.
     ways: Vec<Told>,
 }
@@ -165,8 +167,8 @@ impl Roster {
         if beacon.leaving {
             self.put_gone(id, beacon.sequence, true);
         } else {
-            let (sequence, name) = (beacon.sequence, beacon.name.clone());
-            let mut here = Here { sequence, heard: now, since: now, name, ways: Vec::new() };
+            let (sequence, name, host) = (beacon.sequence, beacon.name.clone(), beacon.host);
+            let mut here = Here { sequence, heard: now, since: now, name, host, ways: Vec::new() };
             if let Some(known) = known {
                 here.follow(known, pace);
             }
@@ -202,10 +204,10 @@ impl Roster {
             self.in_news.remove(&id);
             if let Some(here) = self.here.value(id) {
                 // Without an address there is nobody to dial: a copy by another way may bring some.
-                let (name, addrs) = (here.name.clone(), here.addrs());
+                let (name, host, addrs) = (here.name.clone(), here.host, here.addrs());
                 if !addrs.is_empty() {
                     let mutual = self.sent.is_some_and(|sent| sent + CROSSED >= here.since);
-                    return Some(Event::Seen { id, name, addrs, mutual });
+                    return Some(Event::Seen { id, name, addrs, host, mutual });
                 }
             } else if self.gone.value(id).is_some_and(|gone| gone.left) {
                 return Some(Event::Left { id });

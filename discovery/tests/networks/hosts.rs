@@ -88,6 +88,7 @@ impl Host {
             id: NodeId::from_bytes([id; 16]),
             name: format!("node-{id}").parse().unwrap(),
             listen: "[::]:4000".parse().unwrap(),
+            host: None,
         };
         let (key, network) = (key.clone(), self.network.try_clone().unwrap());
         let (told, events) = mpsc::channel();

@@ -36,7 +36,8 @@ pub(crate) fn start(
         addr: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
         source,
     })?;
-    let announcement = Announcement { id: identity.id(), name: config.name.clone(), listen: bound };
+    let announcement =
+        Announcement { id: identity.id(), name: config.name.clone(), listen: bound, host: None };
     let (discovery, heard) = Discovery::start(config.discovery, keys.heartbeat.clone(), announcement)?;
     let (inputs, outputs) = mpsc::channel(INPUTS);
     let max_message = config.max_message.min(MAX_MAX_MESSAGE);

@@ -295,3 +295,13 @@ fn random_histories_keep_the_rules() {
         }
     }
 }
+
+#[test]
+fn a_node_is_told_with_its_host_as_its_newest_heartbeat_has_it() {
+    let mut rig = Rig::new();
+    for (sequence, host) in [(1, HostMark::from_bytes([9; HostMark::LEN])), (2, None)] {
+        rig.hear_by(1, &Beacon { host, ..beacon(7, sequence) }, &["192.0.2.7:1"]);
+        let [Event::Seen { host: told, .. }] = rig.events()[..] else { panic!() };
+        assert_eq!(told, host);
+    }
+}

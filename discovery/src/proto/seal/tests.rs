@@ -3,6 +3,7 @@ use std::net::Ipv4Addr;
 use data_encoding::HEXLOWER;
 
 use super::*;
+use crate::host::HostMark;
 use crate::keys::MeshKeys;
 use crate::node::NodeId;
 use crate::proto::beacon::tests::beacon;
@@ -46,7 +47,9 @@ const NODE_ID: &str = "039571b3e6c3e7c2decd84341b0f2c79";
 const BODY: &str = "\
     039571b3e6c3e7c2decd84341b0f2c79ac020101bf40000100c00002070101fe800000000000000000000000\
     00000700000a77656240686f73742d37";
-/// That beacon sealed with the generated secret's key under the nonce 0xa0 to 0xb7, for 239.255.82.55:8255.
+/// What follows if that node is on the host of the mark `67337b552f724160`.
+const HOST: &str = "67337b552f724160";
+/// That beacon, without a host, sealed with the generated secret's key under the nonce 0xa0 to 0xb7, for 239.255.82.55:8255.
 const SEALED_V4: &str = "\
     544c4b01a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7c29072839f09d37701478ff98498d199\
     39f8349eafd2cdaa9fc2760b09e83828d942cb18b5522273dbca3dabbbe104e32312a86fb7d9e6c0ae33d073\
@@ -72,6 +75,9 @@ fn the_published_vectors_hold() {
     assert_eq!(beacon.id.to_string(), NODE_ID);
     let body = HEXLOWER.encode(&beacon.encode());
     assert_eq!(body.trim_end_matches('0'), BODY);
+    let host = HostMark::of("01234567-89ab-cdef-0123-456789abcdef", 4_026_531_840);
+    let on_a_host = HEXLOWER.encode(&Beacon { host, ..vector_beacon() }.encode());
+    assert_eq!(on_a_host.trim_end_matches('0'), format!("{BODY}{}", HOST.trim_end_matches('0')));
     let key = MeshKeys::derive(&Secret::parse(SECRET).unwrap()).heartbeat;
     let nonce = std::array::from_fn(|i| 0xa0 + i as u8);
     let v4 = seal(&key, "239.255.82.55:8255".parse().unwrap(), nonce, &beacon);
