@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Serialize, Serializer};
-use talkie_pubsub::{BusName, DownReason, NodeId, NodeName, Pattern, Topic, Via};
+use talkie_pubsub::{BusName, DownReason, LinkKind, NodeId, NodeName, Pattern, Topic, Via};
 
 pub(crate) use self::lines::LINES;
 pub(crate) use self::words::plural;
@@ -38,6 +38,9 @@ pub(crate) enum Event<'a> {
         addr: SocketAddr,
         #[serde(serialize_with = "text")]
         via: Via,
+        /// What the link goes over.
+        #[serde(serialize_with = "text")]
+        link: LinkKind,
     },
     PeerDown {
         #[serde(serialize_with = "text")]
@@ -128,6 +131,8 @@ pub(crate) struct Peer {
     #[serde(serialize_with = "text")]
     pub(crate) name: NodeName,
     pub(crate) addr: SocketAddr,
+    #[serde(serialize_with = "text")]
+    pub(crate) link: LinkKind,
     /// `null` as long as nothing was measured.
     pub(crate) rtt_us: Option<u64>,
     pub(crate) since_ms: u64,

@@ -33,6 +33,7 @@ fn every_setting_refuses_a_bad_value_from_flag_and_variable() {
         ("--listen", "TALKIE_LISTEN", "somewhere"),
         ("--partners", "TALKIE_PARTNERS", "alpha:beta"),
         ("--multicast", "TALKIE_MULTICAST", "perhaps"),
+        ("--unix", "TALKIE_UNIX", "/run/talkie"),
         ("--group", "TALKIE_GROUP", "10.0.0.1:8255"),
         ("--interface", "TALKIE_INTERFACE", "surely-not"),
         ("--max-message", "TALKIE_MAX_MESSAGE", "64MiB"),

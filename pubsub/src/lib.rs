@@ -81,8 +81,8 @@ pub use talkie_discovery::{
     Partner, PartnerError, Secret, SecretError, SecretFileError, Stats as DiscoveryStats, Via,
 };
 pub use talkie_transport::{
-    DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, LinkStats, MAX_MAX_MESSAGE, Peer, PeerEvent, PeerEvents,
-    PeerStats, StartError, Traffic,
+    DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, LinkKind, LinkStats, MAX_MAX_MESSAGE, Peer, PeerEvent,
+    PeerEvents, PeerStats, StartError, Traffic,
 };
 pub use topic::{
     BusName, BusNameError, MAX_BUS_BYTES, MAX_BYTES, MAX_SEGMENTS, Pattern, PatternError, ToPattern, ToTopic,

@@ -117,11 +117,7 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "Whether to look for nodes by multicast",
         repeatable: false,
         expected: "on or off",
-        read: Read::Text(|config, text| match text {
-            "on" => Ok(config.multicast(true)),
-            "off" => Ok(config.multicast(false)),
-            _ => Err(String::new()),
-        }),
+        read: Read::Text(|config, text| Ok(config.multicast(on_or_off(text)?))),
     },
     Setting {
         flag: "--group",
@@ -143,6 +139,17 @@ pub const SETTINGS: &[Setting] = &[
         repeatable: true,
         expected: "a list of this host's interfaces, by name or address, such as eth0 or 127.0.0.1",
         read: Read::Text(|config, text| Ok(config.interfaces(interfaces(text)?))),
+    },
+    Setting {
+        flag: "--unix",
+        value: "on|off",
+        variable: "TALKIE_UNIX",
+        default: "on",
+        meaning: "Whether to link to nodes of this host by a Unix socket where both have it on (Linux only); they link by TCP \
+                  otherwise",
+        repeatable: false,
+        expected: "on or off",
+        read: Read::Text(|config, text| Ok(config.unix(on_or_off(text)?))),
     },
     Setting {
         flag: "--max-message",
@@ -340,6 +347,14 @@ fn shortened(mut text: String) -> String {
 
 fn words(error: impl fmt::Display) -> String {
     error.to_string()
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(String::new()),
+    }
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -39,6 +39,7 @@ fn wrong_values_are_refused_by_flag_and_by_variable() {
         ("--partners", "TALKIE_PARTNERS", "[fd00::7"),
         ("--partners", "TALKIE_PARTNERS", "two words"),
         ("--multicast", "TALKIE_MULTICAST", "maybe"),
+        ("--unix", "TALKIE_UNIX", "yes"),
         ("--group", "TALKIE_GROUP", "127.0.0.1:8255"),
         ("--group", "TALKIE_GROUP", "239.255.82.55"),
         ("--group", "TALKIE_GROUP", "[fd00::1]:8255"),

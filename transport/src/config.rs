@@ -33,6 +33,9 @@ pub struct Config {
     pub discovery: talkie_discovery::Config,
     /// Largest message, bytes; at most [`MAX_MAX_MESSAGE`], larger values are taken as that.
     pub max_message: usize,
+    /// Whether nodes of one host may link by a Unix socket. Without it, and where the system has none without a file,
+    /// they link by TCP.
+    pub unix: bool,
 }
 
 impl Config {
@@ -43,6 +46,7 @@ impl Config {
             listen: ListenAt::Default,
             discovery: talkie_discovery::Config::default(),
             max_message: DEFAULT_MAX_MESSAGE,
+            unix: true,
         }
     }
 }

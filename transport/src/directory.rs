@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use talkie_discovery::NodeId;
 
-use crate::events::{DownReason, Peer, PeerEvent};
+use crate::events::{DownReason, LinkKind, Peer, PeerEvent};
 use crate::io::session::lock;
 
 /// Events kept for a listener that is slow to read; beyond it the listener is told the difference instead.
@@ -43,6 +43,13 @@ impl Directory {
         let mut state = lock(&self.0);
         state.peers.insert(peer.id, peer.clone());
         state.tell(&PeerEvent::Up(peer));
+    }
+
+    /// A newer link took the place of the peer's: no event.
+    pub(crate) fn relinked(&self, id: NodeId, link: LinkKind) {
+        if let Some(peer) = lock(&self.0).peers.get_mut(&id) {
+            peer.link = link;
+        }
     }
 
     /// The peer as it was last known; none if it was not up.

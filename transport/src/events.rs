@@ -17,10 +17,31 @@ pub struct Peer {
     pub addr: SocketAddr,
     /// How it was found.
     pub via: Via,
+    /// What its link goes over.
+    pub link: LinkKind,
     /// Smoothed round-trip time of pings; none before the first pong.
     pub rtt: Option<Duration>,
     /// Since when it has been up.
     pub since: Instant,
+}
+
+/// What a link goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkKind {
+    /// TCP.
+    Tcp,
+    /// A Unix socket: the peer is on this host.
+    Unix,
+}
+
+impl std::fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        })
+    }
 }
 
 /// Why a peer was told down.

@@ -1,11 +1,11 @@
 //! Talkie's links: how do my bytes reach the others, safely and in order?
 //!
-//! One authenticated, encrypted TCP link per pair of nodes, made by whichever side hears first; numbered records
+//! One authenticated, encrypted link per pair of nodes, over TCP or, on one host, over a Unix socket, made by whichever side hears first; numbered records
 //! that outlive a link, each delivered at most once and in order; what does not fit is counted and told as a gap.
 //!
 //! ```text
 //! handle   transport · peer (the border to pubsub) · directory · events · body · interest · stats · config · error
-//! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream
+//! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream · unix
 //! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · bulk · liveness · record (noun)
 //! ```
 
@@ -27,7 +27,7 @@ pub use body::Body;
 pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
 pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
-pub use events::{DownReason, Peer, PeerEvent};
+pub use events::{DownReason, LinkKind, Peer, PeerEvent};
 pub use interest::{Interest, Interests};
 pub use peer::{Deliver, Inbound, PeerSender, Pushed, Room};
 pub use proto::record::LARGE;

@@ -19,7 +19,7 @@ pub(super) fn run(shell: Shell) -> Result<(), Failure> {
 /// Values that a shell can offer and that clap must not check: the settings have words of their own for a bad value.
 fn with_values(command: Command) -> Command {
     let offer = |arg: Arg| match arg.get_id().as_str() {
-        "--multicast" => arg.value_parser(["on", "off"]),
+        "--multicast" | "--unix" => arg.value_parser(["on", "off"]),
         _ => arg,
     };
     command.mut_args(offer).mut_subcommands(with_values)

@@ -28,6 +28,7 @@ pub(super) async fn run(setup: Setup, wait: Duration, count: Option<usize>) -> R
             node: peer.id,
             name: peer.name,
             addr: peer.addr,
+            link: peer.link,
             rtt_us: peer.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             since_ms: u64::try_from(peer.since.elapsed().as_millis()).unwrap_or(u64::MAX),
         })

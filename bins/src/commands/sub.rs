@@ -125,7 +125,7 @@ async fn follow(
 fn print_peer(output: &mut Output, event: PeerEvent) -> Result<(), Failure> {
     let line = match event {
         PeerEvent::Up(peer) => {
-            Event::PeerUp { node: peer.id, name: peer.name, addr: peer.addr, via: peer.via }
+            Event::PeerUp { node: peer.id, name: peer.name, addr: peer.addr, via: peer.via, link: peer.link }
         }
         PeerEvent::Down { peer, reason } => Event::PeerDown { node: peer.id, name: peer.name, reason },
         // A kind of event that this command has not learnt of yet.

@@ -21,8 +21,8 @@ pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "peer_up",
         printed_by: "join, sub",
-        meaning: "Linked to another node, found by multicast, partner or member",
-        example: r#"{"event":"peer_up","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","via":"multicast"}"#,
+        meaning: "Linked to another node, found by multicast, partner or member; link is tcp, or unix on one host",
+        example: r#"{"event":"peer_up","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","via":"multicast","link":"tcp"}"#,
     },
     LineDoc {
         event: "peer_down",
@@ -60,7 +60,7 @@ pub(crate) const LINES: &[LineDoc] = &[
         event: "peer",
         printed_by: "peers",
         meaning: "A node of the mesh; rtt_us is null where nothing was measured yet",
-        example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","rtt_us":123,"since_ms":4567}"#,
+        example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","link":"tcp","rtt_us":123,"since_ms":4567}"#,
     },
     LineDoc {
         event: "secret",

@@ -37,9 +37,15 @@ fn the_json_lines_are_those_of_the_contract() {
             ),
         ),
         (
-            json(&Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast }),
+            json(&Event::PeerUp {
+                node,
+                name: name.clone(),
+                addr,
+                via: Via::Multicast,
+                link: LinkKind::Unix,
+            }),
             format!(
-                r#"{{"event":"peer_up",{n},"name":"shop@till","addr":"127.0.0.1:40001","via":"multicast"}}"#
+                r#"{{"event":"peer_up",{n},"name":"shop@till","addr":"127.0.0.1:40001","via":"multicast","link":"unix"}}"#
             ),
         ),
         (
@@ -77,9 +83,16 @@ fn the_json_lines_are_those_of_the_contract() {
             r#"{"event":"published","topic":"orders/42","count":1,"nodes":2}"#.to_owned(),
         ),
         (
-            json(&Event::Peer(Peer { node, name, addr, rtt_us: Some(123), since_ms: 4567 })),
+            json(&Event::Peer(Peer {
+                node,
+                name,
+                addr,
+                link: LinkKind::Tcp,
+                rtt_us: Some(123),
+                since_ms: 4567,
+            })),
             format!(
-                r#"{{"event":"peer",{n},"name":"shop@till","addr":"127.0.0.1:40001","rtt_us":123,"since_ms":4567}}"#
+                r#"{{"event":"peer",{n},"name":"shop@till","addr":"127.0.0.1:40001","link":"tcp","rtt_us":123,"since_ms":4567}}"#
             ),
         ),
     ];
@@ -107,13 +120,20 @@ fn each() -> Vec<String> {
     let gap = Event::Gap { node, name: Some(&name), missed: 1, at_least: true, pattern: Some(&pattern) };
     let all = [
         Event::Joined { node, name: name.clone(), bus: BusName::default(), listen: vec![addr] },
-        Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast },
+        Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast, link: LinkKind::Unix },
         Event::PeerDown { node, name: name.clone(), reason: DownReason::Left },
         Event::Subscribed { pattern: &pattern },
         Event::Message { topic: &topic, node, name: &name, seq: 1, payload },
         gap,
         Event::Published { topic: &topic, count: 1, nodes: 1 },
-        Event::Peer(Peer { node, name: name.clone(), addr, rtt_us: Some(1), since_ms: 1 }),
+        Event::Peer(Peer {
+            node,
+            name: name.clone(),
+            addr,
+            link: LinkKind::Tcp,
+            rtt_us: Some(1),
+            since_ms: 1,
+        }),
         Event::Secret { secret: "s" },
         Event::Started { name: "a", pid: 1 },
         Event::Found { name: "a", peer: "b", after_ms: 1.0 },

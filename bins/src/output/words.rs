@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use talkie_pubsub::{NodeId, Topic};
+use talkie_pubsub::{LinkKind, NodeId, Topic};
 
 use super::{Event, Payload};
 
@@ -38,8 +38,9 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
             let rest = dim(format!("(id {}), listening on {listen}", short(node)));
             write!(line, "joined bus {bus} as {} {rest}", paint.over(BOLD, name))
         }
-        Event::PeerUp { node, name, addr, via } => {
-            let rest = dim(format!("(id {}) at {addr}, found by {via}", short(node)));
+        Event::PeerUp { node, name, addr, via, link } => {
+            let over = if *link == LinkKind::Unix { ", by a Unix socket" } else { "" };
+            let rest = dim(format!("(id {}) at {addr}, found by {via}{over}", short(node)));
             write!(line, "{} {name} {rest}", paint.over(GOOD, "+"))
         }
         Event::PeerDown { node, name, reason } => {

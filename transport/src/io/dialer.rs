@@ -1,17 +1,20 @@
-//! Connections to peers: a target's addresses race, each a little after the one before (RFC 8305).
+//! Connections to peers: a target's addresses race, each a little after the one before (RFC 8305). On this host its Unix
+//! socket comes before all of them, and they come at once where that refuses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use talkie_discovery::{NodeId, Via};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
-use super::input::Input;
+use super::input::{Established, Input};
 use super::link::{Context, SetupError, initiate};
 use super::stream::Stream;
+use super::unix;
 use crate::proto::handshake::HandshakeError;
-use crate::proto::mesh::{Dial, Outcome, Target};
+use crate::proto::mesh::{Dial, DialNumber, Outcome, Target};
 
 /// On a LAN a connection takes a millisecond; the next try comes sooner than TCP would repeat its first packet.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -24,7 +27,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     context.counters.dials.add(1);
     let mut tries = JoinSet::new();
     let reach = Arc::clone(&context.reach.borrow());
-    let addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
+    let mut addrs: Vec<_> = dial.addrs.iter().filter(|addr| reach.may_dial(addr)).copied().collect();
     let (mut last, mut redundant, mut myself) = (None, None, false);
     if addrs.is_empty() {
         last = Some(SetupError::Io(std::io::Error::other(
@@ -32,6 +35,19 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
         )));
     }
     let (number, via) = (dial.number, dial.via);
+    if let Some(id) = dial.unix {
+        match by_unix(&context, id, number, via).await {
+            Ok(established) => {
+                context.counters.handshakes.add(1);
+                let _ = context.inputs.send(Input::Established(Box::new(established))).await;
+                return;
+            }
+            // It was reached, and would say the same by TCP, or nothing.
+            Err(SetupError::Redundant(id)) => (redundant, addrs) = (Some(id), Vec::new()),
+            Err(SetupError::Timeout) => (last, addrs) = (Some(SetupError::Timeout), Vec::new()),
+            Err(e) => tracing::debug!(%id, "not reached by its Unix socket: {e}"),
+        }
+    }
     for (place, addr) in addrs.into_iter().enumerate() {
         let context = Arc::clone(&context);
         tries.spawn(async move {
@@ -72,6 +88,16 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let why = last.map(|e| e.to_string()).unwrap_or_default();
     tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");
     let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, outcome, why }).await;
+}
+
+async fn by_unix(
+    context: &Context,
+    id: NodeId,
+    number: DialNumber,
+    via: Via,
+) -> Result<Established, SetupError> {
+    let done = async { initiate(context, Stream::Unix(unix::connect(id).await?), number, via).await }.await;
+    done.inspect_err(|why| context.counters.refused(why))
 }
 
 async fn connect(addr: SocketAddr) -> std::io::Result<Stream> {

@@ -15,7 +15,7 @@ use super::input::Input;
 use super::link::Context;
 use super::session::{Session, lock};
 use crate::directory::Directory;
-use crate::events::{DownReason, Peer};
+use crate::events::{DownReason, LinkKind, Peer};
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::liveness::{Action, Liveness};
 use crate::proto::members;
@@ -38,6 +38,8 @@ struct Link {
     session: Arc<Session>,
     /// This node's end of it.
     local: Option<IpAddr>,
+    /// Where it leads to, as far as it matters which addresses its peer can use.
+    at: SocketAddr,
     /// The mesh was told that it may be dead.
     suspect: bool,
 }
@@ -51,7 +53,8 @@ pub(crate) struct Driver {
     rng: fastrand::Rng,
     mesh: Mesh,
     links: HashMap<LinkNumber, Link>,
-    addrs: HashMap<NodeId, SocketAddr>,
+    /// Where each linked peer listens, and what its link goes over.
+    addrs: HashMap<NodeId, (SocketAddr, LinkKind)>,
     complaints: Complaints,
     /// When one peer is told of all others again.
     tell_again: Instant,
@@ -69,7 +72,7 @@ impl Driver {
         listener: AbortHandle,
         rng: fastrand::Rng,
     ) -> Self {
-        let mesh = Mesh::new(context.identity.id());
+        let mesh = Mesh::new(context.identity.id()).on_host(context.host);
         Self {
             context,
             deliver,
@@ -168,8 +171,9 @@ impl Driver {
     fn handle_heard(&mut self, event: Heard) {
         let now = Instant::now();
         match event {
-            Heard::Seen { id, addrs, mutual, .. } => {
+            Heard::Seen { id, addrs, host, mutual, .. } => {
                 self.mesh.handle_seen(now, &mut self.rng, id, addrs, mutual);
+                self.mesh.handle_host(id, host);
             }
             Heard::Left { id } => self.mesh.handle_left(id),
             Heard::Partner { partner, addrs } => self.mesh.handle_partner(now, partner, &addrs),
@@ -255,11 +259,13 @@ impl Driver {
     }
 
     fn told_up(&self, id: NodeId) {
-        let (Some(session), Some(addr)) = (self.context.registry.find(id), self.addrs.get(&id)) else {
+        let (Some(session), Some((addr, link))) = (self.context.registry.find(id), self.addrs.get(&id))
+        else {
             return;
         };
         let via = self.mesh.via(id).unwrap_or(talkie_discovery::Via::Multicast);
-        let peer = Peer { id, name: session.name(), addr: *addr, via, rtt: None, since: Instant::now() };
+        let (name, since) = (session.name(), Instant::now());
+        let peer = Peer { id, name, addr: *addr, via, link: *link, rtt: None, since };
         self.context.counters.told_up.add(1);
         self.directory.up(peer);
     }

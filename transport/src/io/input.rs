@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
-use talkie_discovery::{NodeId, NodeName};
+use talkie_discovery::{HostMark, NodeId, NodeName};
 use tokio::sync::oneshot;
 
 use super::stream::Stream;
@@ -44,6 +44,8 @@ pub(crate) enum Input {
 pub(crate) struct Established {
     pub(crate) offer: Offer,
     pub(crate) hello: Hello,
+    /// The peer's host, where its Unix sockets are used.
+    pub(crate) host: Option<HostMark>,
     pub(crate) addr: SocketAddr,
     pub(crate) stream: Stream,
     pub(crate) seal: Seal,
@@ -57,7 +59,7 @@ pub(crate) struct Established {
     pub(crate) dial: Option<DialNumber>,
 }
 
-/// What each side says before a link is taken up. A later version may append fields.
+/// What each side says before a link is taken up, and behind it its host mark. A later version may append fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) name: NodeName,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use talkie_discovery::{LinkPsk, NodeId, NodeName, Reach, StatsReader, Via};
+use talkie_discovery::{HostMark, LinkPsk, NodeId, NodeName, Reach, StatsReader, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,8 @@ pub(crate) struct Context {
     pub(crate) setups: Setups,
     /// The bound address; a wildcard is expanded over `reach`.
     pub(crate) bound: SocketAddr,
+    /// This host, where its Unix sockets are used.
+    pub(crate) host: Option<HostMark>,
     pub(crate) reach: watch::Receiver<Arc<Reach>>,
     pub(crate) inputs: mpsc::Sender<Input>,
     /// The last handle was dropped.
@@ -262,14 +264,15 @@ impl Setup {
         let mut seal = Seal::new(Arc::clone(&keys));
         let mut open = Open::new(keys);
         let hello = context.hello(id, via, self.addr);
-        let body = postcard::to_stdvec(&hello).map_err(|_| SetupError::Hello)?;
+        let mut body = postcard::to_stdvec(&hello).map_err(|_| SetupError::Hello)?;
+        body.extend(HostMark::to_bytes(context.host));
         let mut content = vec![Lane::Control as u8];
         put_control(&mut content, Kind::Hello, &body);
         seal.seal(&content, &mut out)?;
         self.stream.write_all(&out).await?;
 
         let arbiter = context.identity.id() > id;
-        let mut theirs: Option<Hello> = None;
+        let mut theirs = None;
         let mut adopted = None;
         let mut early = Vec::new();
         while theirs.is_none() || (!arbiter && adopted.is_none()) {
@@ -299,19 +302,21 @@ impl Setup {
                 }
             }
         }
-        let Some(hello) = theirs else { return Err(SetupError::Hello) };
+        let Some((hello, host)) = theirs else { return Err(SetupError::Hello) };
         let link: LinkNumber = context.links.fetch_add(1, Ordering::Relaxed) + 1;
         let via = if dial.is_some() { via } else { via_of(hello.via) };
         let offer = Offer { id, link, seen: hello.seen, live: hello.live, via };
         let Self { stream, addr, wire } = self;
-        Ok(Established { offer, hello, addr, stream, seal, open, wire, early, adopted, dial })
+        Ok(Established { offer, hello, host, addr, stream, seal, open, wire, early, adopted, dial })
     }
 }
 
-fn parse_hello(body: &[u8]) -> Result<Hello, SetupError> {
+/// The hello, and the host: an older version tells none.
+fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>), SetupError> {
+    let (hello, rest) = postcard::take_from_bytes::<Hello>(body).map_err(|_| SetupError::Hello)?;
     // What a later version appends is left alone.
-    let (hello, _) = postcard::take_from_bytes::<Hello>(body).map_err(|_| SetupError::Hello)?;
-    if hello.listen.len() > MAX_LISTEN { Err(SetupError::Hello) } else { Ok(hello) }
+    let host = rest.first_chunk().and_then(|mark| HostMark::from_bytes(*mark));
+    if hello.listen.len() > MAX_LISTEN { Err(SetupError::Hello) } else { Ok((hello, host)) }
 }
 
 impl Context {

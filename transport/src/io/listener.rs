@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::input::Input;
 use super::link::{Context, SetupError, respond};
 use super::session::lock;
 use super::stream::Stream;
+use super::unix::{Door, HERE};
 use crate::config::{DEFAULT_PORT, ListenAt};
 use crate::error::StartError;
 use crate::proto::handshake::HandshakeError;
@@ -21,6 +22,9 @@ use crate::proto::strangers::Strangers;
 const BACKLOG: i32 = 1_024;
 /// After an error of `accept`, for want of file descriptors most likely.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Connections to the Unix socket that have proven nothing, two seconds each. Counted apart, and so few that together with
+/// those on loopback they leave a quarter of the usual limit of open files.
+const MAX_AT_DOOR: usize = 256;
 
 /// Listens as the settings say.
 pub(crate) fn listen(at: ListenAt) -> Result<TcpListener, StartError> {
@@ -85,8 +89,29 @@ impl Drop for Stranger {
 }
 
 /// Accepts until the task is aborted.
-pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
-    let strangers = Arc::new(Mutex::new(Strangers::default()));
+pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener, door: Option<Door>) {
+    let tcp = accept_all(&context, Strangers::default(), Listener::Tcp(listener));
+    let Some(Door { listener, .. }) = door else { return tcp.await };
+    let unix = accept_all(&context, Strangers::with_local(MAX_AT_DOOR), Listener::Unix(listener));
+    tokio::join!(tcp, unix);
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, addr)| (Stream::Tcp(stream), addr)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), HERE)),
+        }
+    }
+}
+
+async fn accept_all(context: &Arc<Context>, strangers: Strangers, listener: Listener) {
+    let strangers = Arc::new(Mutex::new(strangers));
     let mut complained = false;
     loop {
         match listener.accept().await {
@@ -95,7 +120,7 @@ pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener) {
                 context.counters.accepted.add(1);
                 // Full: closed at once, which costs the least.
                 if let Some(stranger) = Stranger::enter(&strangers, addr.ip().to_canonical()) {
-                    tokio::spawn(welcome(Arc::clone(&context), Stream::Tcp(stream), addr, stranger));
+                    tokio::spawn(welcome(Arc::clone(context), stream, addr, stranger));
                 } else {
                     context.counters.turned_away.add(1);
                 }

@@ -15,4 +15,5 @@ pub(crate) mod session;
 pub(crate) mod start;
 pub(crate) mod stop;
 pub(crate) mod stream;
+pub(crate) mod unix;
 pub(crate) mod writer;

@@ -13,7 +13,7 @@ use super::driver::Driver;
 use super::link::{Context, Setups};
 use super::listener;
 use super::registry::Registry;
-use super::stop;
+use super::{stop, unix};
 use crate::config::{Config, MAX_MAX_MESSAGE};
 use crate::directory::Directory;
 use crate::error::StartError;
@@ -36,8 +36,9 @@ pub(crate) fn start(
         addr: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
         source,
     })?;
-    let announcement =
-        Announcement { id: identity.id(), name: config.name.clone(), listen: bound, host: None };
+    let door = config.unix.then(|| unix::listen(identity.id())).flatten();
+    let host = door.as_ref().map(|door| door.host);
+    let announcement = Announcement { id: identity.id(), name: config.name.clone(), listen: bound, host };
     let (discovery, heard) = Discovery::start(config.discovery, keys.heartbeat.clone(), announcement)?;
     let (inputs, outputs) = mpsc::channel(INPUTS);
     let max_message = config.max_message.min(MAX_MAX_MESSAGE);
@@ -51,6 +52,7 @@ pub(crate) fn start(
         links: AtomicU64::new(0),
         setups: Setups::default(),
         bound,
+        host,
         reach: discovery.reach(),
         inputs,
         closing: CancellationToken::new(),
@@ -59,7 +61,7 @@ pub(crate) fn start(
         pairs: Mutex::new(HashMap::new()),
     });
     let directory = Arc::new(Directory::default());
-    let accepting = tokio::spawn(listener::accept(Arc::clone(&context), listener)).abort_handle();
+    let accepting = tokio::spawn(listener::accept(Arc::clone(&context), listener, door)).abort_handle();
     let driver = Driver::new(
         Arc::clone(&context),
         deliver,

@@ -1,7 +1,7 @@
 //! A connection: what links need of it, and its options, in one place.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,7 +9,10 @@ use std::time::Duration;
 use bytes::BufMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::unix;
+use crate::events::LinkKind;
 
 /// The kernel gives a connection up when sent data stays unacknowledged for this long: as long as silence is
 /// death ([`crate::proto::liveness::DEAD_AFTER`]), instead of TCP's own quarter of an hour.
@@ -19,11 +22,15 @@ const USER_TIMEOUT: Duration = crate::proto::liveness::DEAD_AFTER;
 /// two records.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 * 1024;
+/// What a Unix socket is asked to hold on its way to the reader. Linux takes it twice, so that 256 KiB stand before a ping
+/// at most: as much as one read of a busy reader takes.
+const UNREAD: usize = 128 * 1024;
 
 /// A connection to a peer, or to who wants to be one.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -40,20 +47,30 @@ impl Stream {
                 }
                 Ok(())
             }
+            Self::Unix(stream) => SockRef::from(stream).set_send_buffer_size(UNREAD),
         }
     }
 
-    /// Where it leads to.
+    pub(crate) const fn kind(&self) -> LinkKind {
+        match self {
+            Self::Tcp(_) => LinkKind::Tcp,
+            Self::Unix(_) => LinkKind::Unix,
+        }
+    }
+
+    /// Where it leads to; [`unix::HERE`] for a Unix socket.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr(),
+            Self::Unix(_) => Ok(unix::HERE),
         }
     }
 
-    /// This node's end of it.
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+    /// The address of this node's end of it; none of a Unix socket, which needs none.
+    pub(crate) fn local_ip(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(stream) => stream.local_addr(),
+            Self::Tcp(stream) => stream.local_addr().ok().map(|local| local.ip()),
+            Self::Unix(_) => None,
         }
     }
 
@@ -61,6 +78,7 @@ impl Stream {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
         }
     }
 
@@ -68,6 +86,7 @@ impl Stream {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
         }
     }
 
@@ -75,6 +94,7 @@ impl Stream {
     pub(crate) fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_read_buf(buf),
+            Self::Unix(stream) => stream.try_read_buf(buf),
         }
     }
 
@@ -82,6 +102,7 @@ impl Stream {
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_write(buf),
+            Self::Unix(stream) => stream.try_write(buf),
         }
     }
 }
@@ -90,6 +111,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -98,18 +120,21 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -8,11 +8,11 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use talkie_discovery::NodeId;
+use talkie_discovery::{HostMark, NodeId};
 
 use super::record::RecordError;
 
-/// Nodes in one frame; with their addresses they take 26 KiB at most.
+/// Nodes in one frame; with their addresses and hosts they take 28 KiB at most.
 const PER_FRAME: usize = 256;
 /// Addresses told of one node.
 const MAX_TOLD: usize = 4;
@@ -31,6 +31,10 @@ pub struct Member {
     pub id: NodeId,
     /// Where, the likeliest first.
     pub addrs: Vec<SocketAddr>,
+    /// The host that it is on, if it takes links by a Unix socket there. Stands behind the list, where an older version
+    /// passes over it.
+    #[serde(skip)]
+    pub host: Option<HostMark>,
 }
 
 /// How many of so many members are told to a peer, which was found by multicast or not.
@@ -40,20 +44,26 @@ pub const fn most(members: usize, by_multicast: bool) -> usize {
 
 /// The frames that tell the peer `to`, whose link leads to `at`, of these members.
 pub fn frames<'a>(
-    members: impl Iterator<Item = (NodeId, &'a [SocketAddr])>,
+    members: impl Iterator<Item = (NodeId, &'a [SocketAddr], Option<HostMark>)>,
     to: NodeId,
     at: SocketAddr,
 ) -> Vec<Vec<u8>> {
     let told: Vec<Member> = members
-        .filter(|(id, _)| *id != to)
-        .map(|(id, addrs)| {
+        .filter(|(id, ..)| *id != to)
+        .map(|(id, addrs, host)| {
             let usable = addrs.iter().filter(|addr| is_of_use(addr, at)).take(MAX_TOLD);
-            Member { id, addrs: usable.copied().collect() }
+            Member { id, addrs: usable.copied().collect(), host }
         })
         .filter(|member| !member.addrs.is_empty())
         .collect();
     // postcard fails for types that have no length only.
-    told.chunks(PER_FRAME).filter_map(|part| postcard::to_stdvec(part).ok()).collect()
+    told.chunks(PER_FRAME).filter_map(|part| Some(frame(part, postcard::to_stdvec(part).ok()?))).collect()
+}
+
+/// The list and, behind it, the host of each.
+fn frame(part: &[Member], mut list: Vec<u8>) -> Vec<u8> {
+    list.extend(part.iter().flat_map(|member| HostMark::to_bytes(member.host)));
+    list
 }
 
 /// What a frame from the peer whose link leads to `from` tells. Addresses that can be of no use are left out.
@@ -61,11 +71,15 @@ pub fn frames<'a>(
 /// # Errors
 /// [`RecordError::Malformed`] for what is not such a list, or a longer one.
 pub fn parse(frame: &[u8], from: SocketAddr) -> Result<Vec<Member>, RecordError> {
-    // What a later version appends is left alone.
-    let (mut told, _) =
+    let (mut told, rest) =
         postcard::take_from_bytes::<Vec<Member>>(frame).map_err(|_| RecordError::Malformed)?;
     if told.len() > PER_FRAME {
         return Err(RecordError::Malformed);
+    }
+    // An older version tells no hosts, and what a later one appends is left alone.
+    let (hosts, _) = rest.as_chunks();
+    for (member, host) in told.iter_mut().zip(hosts) {
+        member.host = HostMark::from_bytes(*host);
     }
     for member in &mut told {
         member.addrs.retain_mut(|addr| {
@@ -116,9 +130,19 @@ mod tests {
         SocketAddrV6::new([0xfe80, 0, 0, 0, 0, 0, 0, n].into(), 8255, 0, scope).into()
     }
 
+    /// Every second one is on a host.
+    fn framed(members: &[(NodeId, Vec<SocketAddr>)], at: SocketAddr) -> Vec<Vec<u8>> {
+        let members = members.iter().map(|(id, addrs)| (*id, addrs.as_slice(), host_of(*id)));
+        frames(members, id(0), at)
+    }
+
+    fn host_of(id: NodeId) -> Option<HostMark> {
+        let low = id.as_bytes()[1];
+        (low % 2 == 1).then(|| HostMark::from_bytes([low; HostMark::LEN])).flatten()
+    }
+
     fn tell(members: &[(NodeId, Vec<SocketAddr>)], at: SocketAddr, from: SocketAddr) -> Vec<Member> {
-        let members = members.iter().map(|(id, addrs)| (*id, addrs.as_slice()));
-        let frames = frames(members, id(0), at);
+        let frames = framed(members, at);
         frames.iter().flat_map(|frame| parse(frame, from).expect("our own frame")).collect()
     }
 
@@ -126,11 +150,12 @@ mod tests {
     fn everybody_but_the_peer_itself_is_told_in_bounded_frames() {
         let at: SocketAddr = "10.0.0.9:8255".parse().unwrap();
         let members: Vec<_> = (0..1_000).map(|n| (id(n), vec![at; 9])).collect();
-        let all = frames(members.iter().map(|(id, addrs)| (*id, addrs.as_slice())), id(0), at);
+        let all = framed(&members, at);
         assert!(all.iter().all(|frame| frame.len() <= super::super::record::MAX_CONTROL));
         let told = tell(&members, at, at);
         assert_eq!(told.len(), 999);
         assert!(told.iter().all(|member| member.id != id(0) && member.addrs.len() == MAX_TOLD));
+        assert!(told.iter().all(|member| member.host == host_of(member.id)), "each with its own host");
     }
 
     #[test]
@@ -152,15 +177,17 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused_and_what_follows_one_is_not() {
         let from: SocketAddr = "10.0.0.9:8255".parse().unwrap();
-        let members = [(id(1), vec![from])];
-        let mut frame =
-            frames(members.iter().map(|(id, addrs)| (*id, addrs.as_slice())), id(0), from).remove(0);
-        for cut in 0..frame.len() {
+        let mut frame = framed(&[(id(1), vec![from])], from).remove(0);
+        let older = frame.len() - HostMark::LEN;
+        for cut in 0..older {
             assert_eq!(parse(&frame[..cut], from), Err(RecordError::Malformed), "cut at {cut}");
         }
-        frame.extend_from_slice(b"later");
-        assert_eq!(parse(&frame, from).unwrap(), [Member { id: id(1), addrs: vec![from] }]);
-        let many = vec![Member { id: id(1), addrs: vec![] }; PER_FRAME + 1];
+        let mut member = Member { id: id(1), addrs: vec![from], host: None };
+        assert_eq!(parse(&frame[..older], from).unwrap(), [member.clone()], "an older version tells no host");
+        frame.extend_from_slice(b"later, and more");
+        member.host = host_of(id(1));
+        assert_eq!(parse(&frame, from).unwrap(), [member]);
+        let many = vec![Member { id: id(1), addrs: vec![], host: None }; PER_FRAME + 1];
         assert_eq!(parse(&postcard::to_stdvec(&many).unwrap(), from), Err(RecordError::Malformed));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::{NodeId, Via};
+use talkie_discovery::{HostMark, NodeId, Via};
 
 use crate::events::DownReason;
 
@@ -55,6 +55,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Mesh {
     own: NodeId,
+    /// This host, where its Unix sockets are used.
+    host: Option<HostMark>,
     peers: HashMap<NodeId, Entry>,
     leads: Leads,
     /// Nodes that said goodbye: an id never comes back, but a link that was on its way may.
@@ -69,6 +71,7 @@ impl Mesh {
     pub fn new(own: NodeId) -> Self {
         Self {
             own,
+            host: None,
             peers: HashMap::new(),
             leads: Leads::default(),
             left: VecDeque::new(),
@@ -76,6 +79,13 @@ impl Mesh {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// The same on this host, where its Unix sockets are used.
+    #[must_use]
+    pub const fn on_host(mut self, host: Option<HostMark>) -> Self {
+        self.host = host;
+        self
     }
 
     /// Whether this node decides which link to `id` stays.
@@ -280,7 +290,8 @@ impl Mesh {
                 done.push(*id);
             } else if let Some(number) = entry.pace.start(now, &mut self.dials, target, entry.via) {
                 let (addrs, via) = (entry.addresses(), entry.via);
-                self.transmits.push_back(Dial { number, target, addrs, via });
+                let here = self.host.is_some() && entry.host == self.host;
+                self.transmits.push_back(Dial { number, target, addrs, via, unix: here.then_some(*id) });
             }
         }
         let peers = &self.peers;

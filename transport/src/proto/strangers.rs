@@ -20,8 +20,9 @@ const HANDSHAKES_PER_ADDRESS: Limit = Limit { rate: 100.0, burst: 200.0 };
 const MAX_ADDRESSES: usize = 1_024;
 
 /// The connections that have proven nothing. At most 1,024 addresses are remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Strangers {
+    max_local: usize,
     /// How many are open, by address.
     open: HashMap<IpAddr, usize>,
     /// How many came of late.
@@ -29,12 +30,23 @@ pub struct Strangers {
     by_address: HashMap<IpAddr, Bucket>,
 }
 
+impl Default for Strangers {
+    fn default() -> Self {
+        Self::with_local(MAX_LOCAL)
+    }
+}
+
 impl Strangers {
+    /// With at most so many from all loopback addresses.
+    pub fn with_local(max_local: usize) -> Self {
+        Self { max_local, open: HashMap::new(), all: Bucket::default(), by_address: HashMap::new() }
+    }
+
     /// Counts one more from `ip`, unless there are too many.
     pub fn enter(&mut self, now: Instant, ip: IpAddr) -> bool {
         let may = if ip.is_loopback() {
             // Loopback has many addresses, and whoever is here can come from all of them.
-            self.count(IpAddr::is_loopback) < MAX_LOCAL
+            self.count(IpAddr::is_loopback) < self.max_local
         } else {
             self.open.get(&ip).copied().unwrap_or_default() < MAX_PER_ADDRESS
                 && self.count(|ip| !ip.is_loopback()) < MAX_STRANGERS

@@ -7,7 +7,7 @@ use std::time::Instant;
 use talkie_discovery::{NodeId, Reach, Via};
 
 use super::{Driver, Link};
-use crate::events::DownReason;
+use crate::events::{DownReason, LinkKind};
 use crate::io::input::{Established, Input};
 use crate::io::link::refuse;
 use crate::io::pump::write_link;
@@ -23,7 +23,8 @@ use crate::proto::record::{Farewell, Kind, varint};
 impl Driver {
     /// An authenticated link: taken up or refused.
     pub(super) fn establish(&mut self, now: Instant, established: Established) {
-        let Established { offer, hello, addr, stream, seal, open, wire, early, adopted, dial } = established;
+        let Established { offer, hello, host, addr, stream, seal, open, wire, early, adopted, dial } =
+            established;
         let id = offer.id;
         if let Some(number) = dial {
             self.mesh.handle_dial_ended(now, &mut self.rng, number, Outcome::Reached(id));
@@ -40,16 +41,20 @@ impl Driver {
         self.context.counters.made.add(1);
         self.context.counters.replaced.add(u64::from(replaces.is_some()));
         lock(&self.context.pairs).insert(id, (number, true));
-        let reachable = reachable(addr, &hello.listen);
-        self.addrs.insert(id, reachable.first().copied().unwrap_or(addr));
+        let (reachable, kind) = (reachable(addr, &hello.listen), stream.kind());
+        let listens = reachable.first().copied().unwrap_or(addr);
+        self.addrs.insert(id, (listens, kind));
         self.mesh.handle_told(id, &reachable);
+        self.mesh.handle_host(id, host);
         let session = self.context.registry.find_or_add(id, &hello.name, self.rng.u64(..));
         if let Some(old) = replaces {
             self.links.remove(&old);
+            self.directory.relinked(id, kind);
         } else {
-            tracing::info!(%id, addr = %canonical(addr), "connected to {}", hello.name);
+            tracing::info!(%id, addr = %canonical(addr), link = %kind, "connected to {}", hello.name);
         }
-        let local = stream.local_addr().ok().map(|local| local.ip());
+        let local = stream.local_ip();
+        let at = if kind == LinkKind::Unix { addr } else { listens };
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
         let (stop, wake) = (link.stop.clone(), Arc::clone(&link.wake));
@@ -65,7 +70,7 @@ impl Driver {
         // It is told up before anything of it can arrive.
         self.drain();
         let suspect = false;
-        let link = Link { id, live: Arc::clone(&live), session: Arc::clone(&session), local, suspect };
+        let link = Link { id, live: Arc::clone(&live), session: Arc::clone(&session), local, at, suspect };
         self.links.insert(offer.link, link);
         self.tell_members(offer.link);
         self.ping(offer.link, now);
@@ -130,11 +135,10 @@ impl Driver {
     /// Tells the peer of a link of others.
     pub(super) fn tell_members(&mut self, number: LinkNumber) {
         let Some(link) = self.links.get(&number) else { return };
-        let Some(at) = self.addrs.get(&link.id) else { return };
         let by_multicast = self.mesh.via(link.id) == Some(Via::Multicast);
         let told =
             self.rng.choose_multiple(self.mesh.members(), members::most(self.links.len(), by_multicast));
-        for frame in members::frames(told.into_iter(), link.id, *at) {
+        for frame in members::frames(told.into_iter(), link.id, link.at) {
             link.session.queue_control(number, Kind::Members, &frame);
         }
     }
@@ -154,7 +158,9 @@ impl Driver {
 /// Where a peer can be dialed again: what it tells, and its listening port at the address that it came from.
 fn reachable(addr: SocketAddr, listen: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut addrs = Vec::new();
-    if let Some(first) = listen.first() {
+    // A Unix socket shows no address: of those that the peer tells, all count.
+    let shown = addr.port() != 0 || listen.iter().all(|told| told.ip().is_unspecified());
+    if let Some(first) = listen.first().filter(|_| shown) {
         let mut at = canonical(addr);
         at.set_port(first.port());
         addrs.push(at);

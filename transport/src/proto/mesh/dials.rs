@@ -63,6 +63,8 @@ pub struct Dial {
     pub addrs: Vec<SocketAddr>,
     /// How the target was found.
     pub via: Via,
+    /// The node whose Unix socket on this host is tried before all addresses.
+    pub unix: Option<NodeId>,
 }
 
 /// How a dial ended.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use talkie_discovery::Via;
 use talkie_discovery::proto::bucket::Bucket;
+use talkie_discovery::{HostMark, Via};
 
 use super::dials::{MAX_ADDRS, Pace};
 use super::offer::LinkNumber;
@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) addrs: Vec<SocketAddr>,
     /// Where the link in use, or the last one, led to; and what the peer's hello told beside it.
     pub(super) told: Vec<SocketAddr>,
+    /// The host that it is on, if it takes links by a Unix socket there.
+    pub(super) host: Option<HostMark>,
     pub(super) via: Via,
     pub(super) heard: Instant,
     pub(super) link: Option<LinkNumber>,
@@ -38,6 +40,7 @@ impl Entry {
         Self {
             addrs: Vec::new(),
             told: Vec::new(),
+            host: None,
             via,
             heard: now,
             link: None,

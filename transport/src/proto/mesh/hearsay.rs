@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use talkie_discovery::proto::bucket::Limit;
-use talkie_discovery::{NodeId, Via};
+use talkie_discovery::{HostMark, NodeId, Via};
 
 use super::dials::{self, MAX_ADDRS};
 use super::entry::Entry;
@@ -43,7 +43,7 @@ impl Mesh {
 
     /// A linked member tells of nodes that it is linked to. That adds nodes and addresses, and never removes any.
     pub fn handle_members(&mut self, now: Instant, rng: &mut fastrand::Rng, teller: NodeId, told: &[Member]) {
-        for Member { id, addrs } in told {
+        for Member { id, addrs, host } in told {
             if addrs.is_empty() || self.peers.get(id).is_some_and(|entry| !entry.wants_link()) {
                 continue;
             }
@@ -53,6 +53,7 @@ impl Mesh {
             let (members, yields) = (self.peers.len(), self.own < *id);
             let Some(entry) = self.candidate(now, *id, Via::Member) else { continue };
             entry.heard = now;
+            entry.host = entry.host.or(*host);
             let known = entry.addrs.len();
             addrs.iter().for_each(|addr| entry.add(*addr));
             // A node that is known, and not reached so far, is not reached any better for being told of.
@@ -86,8 +87,16 @@ impl Mesh {
         }
     }
 
-    /// The linked peers and where their links lead to: what a member may be told of.
-    pub fn members(&self) -> impl Iterator<Item = (NodeId, &[SocketAddr])> {
-        self.peers.iter().filter(|(_, it)| it.link.is_some()).map(|(id, it)| (*id, it.told.as_slice()))
+    /// The host that a node says it is on, where it takes links by a Unix socket.
+    pub fn handle_host(&mut self, id: NodeId, host: Option<HostMark>) {
+        if let Some(entry) = self.peers.get_mut(&id) {
+            entry.host = host;
+        }
+    }
+
+    /// The linked peers, where their links lead to and which hosts they are on: what a member may be told of.
+    pub fn members(&self) -> impl Iterator<Item = (NodeId, &[SocketAddr], Option<HostMark>)> {
+        let linked = self.peers.iter().filter(|(_, entry)| entry.link.is_some());
+        linked.map(|(id, entry)| (*id, entry.told.as_slice(), entry.host))
     }
 }

@@ -353,7 +353,7 @@ fn one_common_partner_is_enough_for_all_to_meet() {
 fn member(n: u64) -> Member {
     let mut bytes = [7; 16];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
-    Member { id: NodeId::from_bytes(bytes), addrs: vec![addr(3)] }
+    Member { id: NodeId::from_bytes(bytes), addrs: vec![addr(3)], host: None }
 }
 
 /// An insider makes nodes up: that costs it its word, and the others their place in no queue.
@@ -384,7 +384,7 @@ fn made_up_members_cost_bounded_dials_and_keep_nobody_out() {
 fn being_told_of_adds_and_changes_nothing_else() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
-    let told = |n| Member { id: id(n), addrs: vec![addr(n)] };
+    let told = |n| Member { id: id(n), addrs: vec![addr(n)], host: None };
     mesh.handle_members(now, &mut rng, id(1), &[told(3)]);
     assert!(mesh.peers.is_empty(), "who is not linked has no word");
     mesh.handle_offer(now, &offer(1, 1));
@@ -392,7 +392,7 @@ fn being_told_of_adds_and_changes_nothing_else() {
     mesh.handle_closed(now, &mut rng, id(2), 2, DownReason::Left);
     events(&mut mesh);
     // Itself, one that left, one that is linked, one without an address.
-    let nobody = Member { id: id(4), addrs: vec![] };
+    let nobody = Member { id: id(4), addrs: vec![], host: None };
     mesh.handle_members(now, &mut rng, id(1), &[told(9), told(2), told(1), nobody]);
     assert_eq!(mesh.peers.len(), 1);
     assert_eq!(dials(&mut mesh, now + Duration::from_secs(1)), []);
@@ -456,7 +456,7 @@ fn being_told_again_of_a_node_that_is_not_reached_hurries_no_dial() {
     let (mut now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
     let mut mesh = Mesh::new(id(9));
     mesh.handle_offer(now, &offer(1, 1));
-    let told = [Member { id: id(3), addrs: vec![addr(3)] }];
+    let told = [Member { id: id(3), addrs: vec![addr(3)], host: None }];
     mesh.handle_members(now, &mut rng, id(1), &told);
     let end = now + Duration::from_secs(20);
     let mut tries = 0;
@@ -470,7 +470,7 @@ fn being_told_again_of_a_node_that_is_not_reached_hurries_no_dial() {
     }
     assert!((6..=10).contains(&tries), "{tries} dials in 20 s");
     // A new address is news.
-    mesh.handle_members(now, &mut rng, id(1), &[Member { id: id(3), addrs: vec![addr(4)] }]);
+    mesh.handle_members(now, &mut rng, id(1), &[Member { id: id(3), addrs: vec![addr(4)], host: None }]);
     assert_eq!(dials(&mut mesh, now + 250 * MS).len(), 1);
 }
 
@@ -483,7 +483,7 @@ fn fewer_dials_are_under_way_while_handshakes_are_slow() {
         let mut most = 0;
         for round in 0..rounds {
             for n in 0..100 {
-                let Member { id, addrs } = member(round * 1_000 + n);
+                let Member { id, addrs, .. } = member(round * 1_000 + n);
                 mesh.handle_seen(now, &mut rng, id, addrs, false);
             }
             now += Duration::from_secs(1);

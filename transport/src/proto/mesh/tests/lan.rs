@@ -195,8 +195,10 @@ impl Lan {
                 self.at(self.now + pause, Step::Heartbeat { from, to });
             }
             Step::Told { from, to, members } => {
-                let told: Vec<_> =
-                    members.iter().map(|n| Member { id: id(*n), addrs: vec![addr(*n)] }).collect();
+                let told: Vec<_> = members
+                    .iter()
+                    .map(|n| Member { id: id(*n), addrs: vec![addr(*n)], host: None })
+                    .collect();
                 self.nodes[to].handle_members(now, &mut self.rng, id(from as u8 + 1), &told);
                 self.drain(to);
             }
@@ -209,7 +211,7 @@ impl Lan {
     fn linked(&mut self, node: usize, peer: usize, conn: usize, replaces: Option<LinkNumber>) {
         self.links[node].insert(id(peer as u8 + 1), conn as u64 + 1);
         if self.telling {
-            let members = self.nodes[node].members().map(|(id, _)| id.as_bytes()[0]);
+            let members = self.nodes[node].members().map(|(id, ..)| id.as_bytes()[0]);
             let members: Vec<u8> = members.filter(|n| usize::from(*n) != peer + 1).collect();
             let members = self.rng.choose_multiple(members, self.most_told);
             self.later(Step::Told { from: node, to: peer, members });
