@@ -51,7 +51,8 @@ impl Driver {
             self.links.remove(&old);
             self.directory.relinked(id, kind);
         } else {
-            tracing::info!(%id, addr = %canonical(addr), link = %kind, "connected to {}", hello.name);
+            let addr = if kind == LinkKind::Unix { listens } else { canonical(addr) };
+            tracing::info!(%id, %addr, link = %kind, "connected to {}", hello.name);
         }
         let local = stream.local_ip();
         let at = if kind == LinkKind::Unix { addr } else { listens };
