@@ -16,6 +16,9 @@ use talkie_discovery::{HeartbeatKey, MeshKeys, Secret};
 /// A network that is there is joined within 0.1 s, on a busy machine later.
 const SOON: Duration = Duration::from_secs(3);
 
+/// How long notices are poured over a node: five looks' worth.
+const FLOOD: Duration = Duration::from_millis(500);
+
 /// IPv6 multicast has no route on loopback: the first heartbeat there shows it, and there is no second.
 const LOOPBACK_V6: u64 = 1;
 
@@ -115,14 +118,18 @@ fn a_flood_of_notices_costs_few_looks() {
     a.ip(&["link set eth0 up"]);
     of_a.counts(|stats| stats.network_changes > 0);
     let (before, began) = (of_a.stats(), Instant::now());
-    let flood: Vec<_> = (0..4_000)
-        .flat_map(|n| ["add", "del"].map(|verb| format!("addr {verb} 10.9.{}.1/24 dev eth0", n % 250)))
+    let flood: Vec<_> = (0..250)
+        .flat_map(|n| ["add", "del"].map(|verb| format!("addr {verb} 10.9.{n}.1/24 dev eth0")))
         .collect();
     let flood: Vec<_> = flood.iter().map(String::as_str).collect();
-    a.ip(&flood);
-    let tenths = began.elapsed().as_millis() as u64 / 100;
+    // Long enough for many looks where there is no pause between two, and until there was one at all.
+    while began.elapsed() < FLOOD || of_a.stats().looks == before.looks {
+        assert!(began.elapsed() < LIMIT, "no look: {:?}", of_a.stats());
+        a.ip(&flood);
+    }
     let looks = of_a.stats().looks - before.looks;
-    assert!(looks > 0 && looks <= tenths + 3, "{looks} looks in {tenths} tenths of a second");
+    let tenths = began.elapsed().as_millis() as u64 / 100;
+    assert!(looks <= tenths + 3, "{looks} looks in {tenths} tenths of a second");
     // What came last is found, whatever was lost before.
     a.ip(&["addr add 10.10.0.1/24 dev eth0"]);
     of_a.counts(|_| of_a.reach.borrow().has("10.10.0.1".parse().unwrap()));
