@@ -72,6 +72,20 @@ impl Crowd {
         last
     }
 
+    /// Panics unless each node tells that it found each other one as `by` says of the two, in the order of their start
+    /// and counted from 1. With `None` it is chance which of two ways is the first.
+    #[track_caller]
+    pub fn found(&self, by: impl Fn(usize, usize) -> Option<&'static str>) {
+        for (here, node) in (1..).zip(&self.members) {
+            for up in node.events(&["peer_up"]) {
+                let there = self.members.iter().position(|other| up["node"] == *other.id);
+                let there = there.expect("one of them") + 1;
+                let expected = by(here, there).unwrap_or_else(|| up["via"].as_str().expect("via"));
+                assert_eq!(up["via"], expected, "node {here} of node {there}: {up}");
+            }
+        }
+    }
+
     /// Waits until every host of the LAN has exactly one connection to each other host; for one node a host.
     ///
     /// # Panics
