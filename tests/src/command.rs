@@ -83,6 +83,7 @@ fn newest(path: &Path) -> Option<SystemTime> {
 #[derive(Clone, Debug)]
 #[must_use = "a command does nothing before `spawn` or `run`"]
 pub struct Talkie {
+    program: Option<PathBuf>,
     args: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
     namespace: Option<String>,
@@ -109,6 +110,7 @@ impl Talkie {
     /// `talkie COMMAND`, without a secret, on loopback only.
     pub fn new(command: &str) -> Self {
         Self {
+            program: None,
             args: vec![command.into()],
             variables: Vec::new(),
             namespace: None,
@@ -122,6 +124,12 @@ impl Talkie {
     /// `talkie` with no argument at all.
     pub fn bare() -> Self {
         Self { args: Vec::new(), lo: false, ..Self::new("") }
+    }
+
+    /// Another program than `talkie` that has its settings, and prints its lines, under this label.
+    pub fn program(path: &str, label: &str) -> Self {
+        let program = Some(PathBuf::from(path));
+        Self { program, label: label.to_owned(), ..Self::bare() }
     }
 
     /// Adds an argument.
@@ -221,7 +229,8 @@ impl Talkie {
     fn command(&self) -> Command {
         let entered = self.namespace.iter().flat_map(|namespace| ["ip", "netns", "exec", namespace]);
         let held = ["sh", "-c", "read _; exec \"$0\" \"$@\""].into_iter().filter(|_| self.held);
-        let mut words = entered.chain(held).map(OsStr::new).chain([binary().as_os_str()]);
+        let program = self.program.as_deref().unwrap_or_else(|| binary());
+        let mut words = entered.chain(held).map(OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).args(&self.args);
         if self.lo {

@@ -267,6 +267,15 @@ impl Host<'_> {
         Resolver::new(&self.namespace(), names)
     }
 
+    /// How many bytes it has sent by its interface on a switch so far, headers included.
+    ///
+    /// # Panics
+    /// If the machine cannot tell.
+    pub fn sent(self, bridge: u8) -> u64 {
+        let file = format!("/sys/class/net/eth{bridge}/statistics/tx_bytes");
+        tools::inside(&self.namespace(), "cat", &[&file]).trim().parse().expect("a number of bytes")
+    }
+
     /// The name of its network namespace.
     pub fn namespace(self) -> String {
         format!("{}{}", self.lan.prefix, self.number)

@@ -1,7 +1,7 @@
 //! The rig of Talkie's tests: real processes, real hosts, and a ledger that finds every message.
 //!
 //! Nothing here imports the product: the tests see what a user sees, which is a command, its lines,
-//! its exit code and what goes over the wire.
+//! its exit code and what goes over the wire. Only the program `talkie-service` does, as an author's would.
 //!
 //! - [`command`]: finds (or builds) `talkie` and describes one run of it
 //! - [`process`]: a running `talkie`, its lines awaited with a deadline, killed on drop
@@ -14,6 +14,7 @@
 //! - [`ledger`]: what was published against what each subscriber printed
 //! - [`load`]: messages that flow while something goes wrong, and their account
 //! - [`proxy`]: somebody in the middle of a link, who records, cuts and tampers
+//! - [`service`]: a program of an author, for what no command does
 //! - [`stranger`]: an attacker on loopback without the secret
 //! - [`temp`]: a file that goes with its test
 //!
@@ -37,6 +38,7 @@ pub mod load;
 pub mod mesh;
 pub mod process;
 pub mod proxy;
+pub mod service;
 pub mod stranger;
 pub mod temp;
 
