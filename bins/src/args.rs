@@ -1,5 +1,6 @@
 //! The command line: what was typed becomes an [`Invocation`], or ends the process at once.
 
+mod bench;
 mod grammar;
 mod help;
 
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 use talkie_pubsub::settings::{SETTINGS, Setting};
 use talkie_pubsub::{Pattern, Topic};
 
+pub(crate) use self::bench::{Bench, Form, Keep, Load};
 use self::grammar::command;
 pub(crate) use self::grammar::shown;
 use crate::exit;
@@ -45,6 +47,9 @@ pub(crate) enum Verb {
         /// Enough of them, so that it need not look on.
         count: Option<usize>,
     },
+    Bench(Bench),
+    /// One of the processes that `bench` measures: not for people.
+    BenchRole,
     Keygen,
     Completions(Shell),
     /// The manual: one page, or all of them into this folder.
@@ -110,10 +115,16 @@ const NO_COMMAND: &str = "a command is needed, such as `talkie demo`; see talkie
 /// Reads the command line; the first item is the program.
 pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Invocation, Early> {
     let mut root = command().try_get_matches_from(line).map_err(|error| early(&error))?;
-    let Some((name, mut own)) = root.remove_subcommand() else {
+    let Some((mut name, mut own)) = root.remove_subcommand() else {
         return Err(Early::Wrong(NO_COMMAND.to_owned()));
     };
-    let verb = verb(&name, &mut own).map_err(Early::Wrong)?;
+    let verb = if let Some((what, inner)) = own.remove_subcommand() {
+        (name, own) = (format!("{name} {what}"), inner);
+        bench::read(&what, &mut own).map(Verb::Bench)
+    } else {
+        verb(&name, &mut own)
+    };
+    let verb = verb.map_err(Early::Wrong)?;
     Ok(Invocation {
         settings: settings(&name, &mut root, &mut own).map_err(Early::Wrong)?,
         json: json(&name, &root, &own).map_err(Early::Wrong)?,
@@ -156,6 +167,7 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
             wait: own.remove_one("wait").unwrap_or(Duration::from_secs(1)),
             count: own.remove_one("count").map(|n: u64| usize::try_from(n).unwrap_or(usize::MAX)),
         },
+        "bench-role" => Verb::BenchRole,
         "keygen" => Verb::Keygen,
         // clap asks for a shell, and knows these.
         "completions" => Verb::Completions(own.remove_one("SHELL").unwrap_or(Shell::Bash)),

@@ -179,6 +179,18 @@ impl Output {
         self.writing.clone()
     }
 
+    /// Whether it is lines of JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Adds a JSON line and sends it out.
+    pub(crate) fn print_value(&mut self, line: &serde_json::Value) -> io::Result<()> {
+        serde_json::to_writer(&mut self.buffer, line)?;
+        self.buffer.push(b'\n');
+        self.flush()
+    }
+
     /// Adds a line; it goes out with [`flush`](Self::flush), or when many wait.
     pub(crate) fn print(&mut self, event: &Event<'_>) -> io::Result<()> {
         if self.json {

@@ -8,11 +8,12 @@ use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 use talkie_pubsub::settings::{SETTINGS, Setting};
 
-use super::help;
+use super::{bench, help};
 
 /// The whole command line, as clap knows it.
 pub(super) fn command() -> Command {
-    shown().subcommand(Command::new("demo-node").hide(true).args(setting_args()).args(output_args()))
+    let hidden = |name| Command::new(name).hide(true).args(setting_args()).args(output_args());
+    shown().subcommand(hidden("demo-node")).subcommand(hidden("bench-role"))
 }
 
 /// What of it is for people: help, manual pages and completions are made of it.
@@ -97,6 +98,7 @@ pub(crate) fn shown() -> Command {
                 .args(setting_args())
                 .args(output_args()),
         )
+        .subcommand(bench::command())
         .subcommand(
             Command::new("keygen")
                 .about("Prints a new random secret")
@@ -128,7 +130,7 @@ pub(crate) fn shown() -> Command {
 }
 
 /// One flag for each row of the table.
-fn setting_args() -> impl Iterator<Item = Arg> {
+pub(super) fn setting_args() -> impl Iterator<Item = Arg> {
     SETTINGS.iter().map(|setting| {
         let action = if setting.repeatable { ArgAction::Append } else { ArgAction::Set };
         let again = if setting.repeatable { "; may be repeated" } else { "" };
@@ -153,7 +155,7 @@ fn hint(flag: &str) -> ValueHint {
     }
 }
 
-fn output_args() -> [Arg; 2] {
+pub(super) fn output_args() -> [Arg; 2] {
     let levels = ["off", "error", "warn", "info", "debug", "trace"];
     [
         Arg::new("json")
@@ -170,18 +172,18 @@ fn output_args() -> [Arg; 2] {
     ]
 }
 
-fn number(name: &'static str, value: &'static str) -> Arg {
+pub(super) fn number(name: &'static str, value: &'static str) -> Arg {
     Arg::new(name).long(name).value_name(value).value_hint(ValueHint::Other).allow_negative_numbers(true)
 }
 
-fn count(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+pub(super) fn count(least: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     move |text| {
         let number = text.parse().ok().filter(|number| *number >= least);
         number.ok_or_else(|| format!("it takes a whole number, at least {least}"))
     }
 }
 
-fn seconds(name: &'static str) -> Arg {
+pub(super) fn seconds(name: &'static str) -> Arg {
     number(name, "SECS").value_parser(|text: &str| -> Result<Duration, String> {
         let wrong = || "it takes seconds from 0 to 31536000 (a year), such as 2 or 0.5".to_owned();
         // Longer would overflow clocks, and nobody waits longer.

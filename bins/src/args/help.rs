@@ -115,3 +115,94 @@ Exit codes: 0 printed or written, 1 it could not be written, 2 wrong usage.
 Examples:
   talkie man | man -l -
   talkie man ~/.local/share/man/man1";
+
+pub(super) const BENCH: &str = "\
+Each measurement starts processes of this machine, with a fresh secret and over the loopback interface only: no setting \
+is needed, and no variable changes it. Across machines, run `talkie bench serve` on the others and `talkie bench fanout \
+--across` on one, all with the same secret.
+
+Standard output has the results: a table, or with --json one object `{\"event\":\"bench\",…}` for each row of it, or with \
+--csv comma-separated values. Times are in the unit that their name ends with; `null` stands for what was not measured. \
+JSON, CSV, histograms (HdrHistogram V2, nanoseconds) and a picture (SVG and PNG) go to the folder that --save names. \
+What spoils a figure (a debug build, a busy machine, a CPU governor that saves power, too few cores) is warned of.
+
+Figures drift with the machine and the hour: compare what one run shows, and repeat it.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench fanout
+  talkie bench throughput --size 64,1024 --subscribers 2
+  talkie bench detect --json --no-save";
+
+pub(super) const BENCH_FANOUT: &str = "\
+A publisher process sends at a fixed rate to subscriber processes. It is an open loop: the schedule never shifts, and \
+latency counts from when a message was due until a subscriber has it in hand, so that a stall is seen in every message \
+that waited behind it. Shown are the percentiles over all deliveries (p50 …), of the last subscriber to have each \
+message (`last`), counted from the call of publish instead (`call`), and how late the publisher itself was (`late`).
+
+Counted by the numbers in the messages: delivered, lost, doubled, reordered. `cpu` is processor time of all processes \
+per million deliveries; `resident` the memory of the publisher and of the largest subscriber.
+
+Across machines latency is one way where all clocks are the same (processes of one host), and there and back otherwise: \
+`clock` says which.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench fanout
+  talkie bench fanout --subscribers 16 --rate 10000 --seconds 10 --rounds 3
+  talkie bench fanout --across --secret-file mesh.secret";
+
+pub(super) const BENCH_THROUGHPUT: &str = "\
+A publisher process sends as fast as it goes to subscriber processes, each size for so many seconds. Where a subscriber \
+is slower, `publish` waits, so nothing should be lost; what is lost all the same is counted. Rates are per subscriber, \
+from its first message to its last.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench throughput
+  talkie bench throughput --subscribers 1 --size 1024 --seconds 10";
+
+pub(super) const BENCH_LOCAL: &str = "\
+One process with M subscriptions, a task each, and no other node. A message is published when all have the one before; \
+the time counts from the call of publish until the last of them has it.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench local
+  talkie bench local --subscribers 1,100,10000";
+
+pub(super) const BENCH_DISCOVERY: &str = "\
+Starts processes at once, on a mesh of their own, and again for each round: two of them, and N. Times count from the \
+start of the first process until each is linked to each (`linked`), and until each has a message of each (`talked`). \
+Starting the processes is part of it.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench discovery
+  talkie bench discovery --nodes 16 --rounds 10";
+
+pub(super) const BENCH_DETECT: &str = "\
+Two linked processes; one is killed (SIGKILL) or frozen (SIGSTOP), and the time counts until the other is told that it is \
+gone. A frozen process keeps its connection, so only its silence tells, which takes about three seconds.
+
+Exit codes: 0 measured, 1 it did not work out or was interrupted, 2 wrong usage.
+
+Examples:
+  talkie bench detect
+  talkie bench detect --rounds 10";
+
+pub(super) const BENCH_SERVE: &str = "\
+Joins the mesh and is a subscriber for whoever measures with `talkie bench fanout --across` or `throughput --across`, one \
+after the other. It does nothing else, and takes no payload of other topics. Whatever --bus says, it uses the bus \
+`talkie-bench`. Prints `joined` and stays until it is interrupted.
+
+Exit codes: 0 interrupted, 1 it could not join, 2 wrong usage.
+
+Examples:
+  talkie bench serve --secret-file mesh.secret
+  talkie bench serve --interface eth1";

@@ -1,5 +1,6 @@
 //! One file a command. Each gets a [`Session`] if it joins, prints through it, and ends with a [`Failure`] or not.
 
+mod bench;
 mod completions;
 mod demo;
 mod join;
@@ -41,6 +42,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
             check_names()?;
             demo::run(output, log).await
         }
+        Verb::Bench(bench) => bench::run(bench, bench::Rest { settings, log }, output).await,
+        Verb::BenchRole => bench::role::run(Setup::new(settings, output)?).await,
         Verb::DemoNode => demo::node::run(Setup::new(settings, output)?).await,
         Verb::Join => join::run(Setup::new(settings, output)?).await,
         Verb::Sub(wanted) => sub::run(Setup::new(settings, output)?, wanted).await,
