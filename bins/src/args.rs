@@ -125,9 +125,13 @@ pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Invocati
         verb(&name, &mut own)
     };
     let verb = verb.map_err(Early::Wrong)?;
+    let json = json(&name, &root, &own).map_err(Early::Wrong)?;
+    if json && own.try_get_one("csv").ok().flatten() == Some(&true) {
+        return Err(Early::Wrong("the argument '--csv' cannot be used with '--json'".to_owned()));
+    }
     Ok(Invocation {
         settings: settings(&name, &mut root, &mut own).map_err(Early::Wrong)?,
-        json: json(&name, &root, &own).map_err(Early::Wrong)?,
+        json,
         log: own.try_remove_one("log").ok().flatten().or_else(|| root.remove_one("log")),
         verb,
     })

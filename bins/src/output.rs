@@ -184,9 +184,9 @@ impl Output {
         self.json
     }
 
-    /// Adds a JSON line and sends it out.
-    pub(crate) fn print_value(&mut self, line: &serde_json::Value) -> io::Result<()> {
-        serde_json::to_writer(&mut self.buffer, line)?;
+    /// Adds a line of JSON that was made elsewhere, and sends it out.
+    pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {
+        self.buffer.extend_from_slice(line.as_bytes());
         self.buffer.push(b'\n');
         self.flush()
     }

@@ -177,7 +177,7 @@ fn help_tells_settings_output_exit_codes_and_examples() {
     }
     let (code, stdout, _) = run(&mut talkie(["--help"]));
     assert_eq!(code, 0);
-    for later in ["request", "reply", "bench", "doctor", "demo-node"] {
+    for later in ["request", "reply", "doctor", "demo-node", "bench-role"] {
         assert!(!stdout.contains(&format!("\n  {later}")), "{stdout}");
     }
     let (code, stdout, _) = run(&mut talkie(["--version"]));

@@ -56,7 +56,7 @@ pub use last::Last;
 pub use latencies::{HistogramError, Latencies, QUANTILES};
 pub use pacer::{Pacer, Rate, RateError, Turn};
 pub use picture::{Bar, BarChart, Curve, Picture, PictureError};
-pub use report::{Figure, Outcome, Report, counts, percentiles};
+pub use report::{Figure, Outcome, Report, counts, percentiles, shown};
 pub use save::{SaveError, Saved, file_name};
 pub use stamp::{Kind, STAMP_BYTES, Stamp};
 pub use tally::{Counts, Tally};

@@ -1,6 +1,6 @@
 //! Figures of one or more systems under the same load: a table for people, JSON and CSV for programs.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::host::Host;
 use crate::latencies::{Latencies, QUANTILES};
@@ -75,38 +75,33 @@ pub struct Report {
 }
 
 impl Report {
-    /// One JSON object a row, to be printed a line each: `{"event":"bench","workload":…,"system":…}`, then the
-    /// settings, the load, each figure under its key (`null` where there is none), `warnings` and `host`.
-    pub fn json_lines(&self) -> Vec<Value> {
-        self.outcomes.iter().map(|outcome| self.json_line(outcome)).collect()
+    /// One JSON object a row, as a text without a line feed: `{"event":"bench","workload":…,"system":…}`, then the settings,
+    /// the load, each figure under its key (`null` where there is none), `warnings` and `host`, in this order.
+    pub fn json_lines(&self) -> Vec<String> {
+        self.outcomes.iter().map(|outcome| object(&self.fields(outcome))).collect()
     }
 
-    fn json_line(&self, outcome: &Outcome) -> Value {
-        let mut line = Map::new();
-        let mut put = |key: &str, value: Value| line.insert(key.to_owned(), value);
-        put("event", json!("bench"));
-        put("workload", json!(self.workload));
-        put("system", json!(outcome.system));
-        for (key, value) in self.settings.iter().chain(&outcome.load) {
-            put(key, value.clone());
-        }
-        for figure in &outcome.figures {
-            put(&figure.key, number(figure.value));
-        }
-        put("warnings", json!(self.warnings));
-        put("host", json!(self.host));
-        Value::Object(line)
+    fn fields(&self, outcome: &Outcome) -> Vec<(String, Value)> {
+        let mut fields = vec![
+            ("event".to_owned(), json!("bench")),
+            ("workload".to_owned(), json!(self.workload)),
+            ("system".to_owned(), json!(outcome.system)),
+        ];
+        let load = self.settings.iter().chain(&outcome.load);
+        fields.extend(load.map(|(key, value)| ((*key).to_owned(), value.clone())));
+        fields.extend(outcome.figures.iter().map(|figure| (figure.key.clone(), number(figure.value))));
+        fields.extend([("warnings".to_owned(), json!(self.warnings)), ("host".to_owned(), json!(self.host))]);
+        fields
     }
 
-    /// One object with everything, for a file.
-    pub fn json(&self) -> Value {
-        json!({
-            "workload": self.workload,
-            "title": self.title,
-            "host": self.host,
-            "warnings": self.warnings,
-            "results": self.json_lines(),
-        })
+    /// One object with everything, for a file: `workload`, `title`, and `results`, the lines of
+    /// [`json_lines`](Self::json_lines).
+    pub fn json(&self) -> String {
+        let (workload, title) = (json!(self.workload), json!(self.title));
+        let results = self.json_lines().join(",\n    ");
+        format!(
+            "{{\n  \"workload\": {workload},\n  \"title\": {title},\n  \"results\": [\n    {results}\n  ]\n}}\n"
+        )
     }
 
     /// A heading and a row for each outcome; settings and load first.
@@ -193,6 +188,12 @@ impl Outcome {
     }
 }
 
+/// An object whose fields stay in this order.
+fn object(fields: &[(String, Value)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{}:{value}", json!(key))).collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 /// A number as programs like it: whole ones without a point, others to a thousandth.
 fn number(value: Option<f64>) -> Value {
     match value {
@@ -212,7 +213,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// A number as people like it: three or four digits that count, groups of three before the point.
-pub(crate) fn shown(value: f64) -> String {
+pub fn shown(value: f64) -> String {
     let digits = match value.abs() {
         _ if value.fract() == 0.0 => 0,
         size if size >= 100.0 => 0,

@@ -58,7 +58,7 @@ impl Report {
             saved.0.push(path);
             Ok(())
         };
-        write(format!("{stem}.json"), format!("{:#}\n", self.json()).as_bytes())?;
+        write(format!("{stem}.json"), self.json().as_bytes())?;
         write(format!("{stem}.csv"), self.csv()?.as_bytes())?;
         for (name, all) in histograms {
             write(format!("{stem}-{}.hdr", file_name(name)), &all.to_v2()?)?;

@@ -112,7 +112,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(
             Command::new("serve")
-                .about("Subscribes here for a `talkie bench … --across` on another machine")
+                .about("Subscribes here for who measures with --across on another machine")
                 .after_help(help::BENCH_SERVE)
                 .args(setting_args())
                 .args(output_args()),
@@ -273,7 +273,7 @@ fn numbers(own: &mut ArgMatches, name: &str, default: &[u64]) -> Vec<usize> {
 
 /// Not 0, and an hour at most: who wants to measure a day repeats it.
 fn time(own: &mut ArgMatches, default: u64) -> Result<Duration, String> {
-    let time = own.remove_one("seconds").unwrap_or(Duration::from_secs(default));
+    let time = own.remove_one("seconds").unwrap_or_else(|| Duration::from_secs(default));
     if time.is_zero() || time > Duration::from_secs(3_600) {
         return Err(format!("--seconds: {} is not more than 0 and at most 3600", time.as_secs_f64()));
     }

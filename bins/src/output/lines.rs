@@ -63,6 +63,13 @@ pub(crate) const LINES: &[LineDoc] = &[
         example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","link":"tcp","rtt_us":123,"since_ms":4567}"#,
     },
     LineDoc {
+        event: "bench",
+        printed_by: "bench",
+        meaning: "A row of a measurement: the load and each figure, whose name ends with its unit; null where it was \
+                  not measured; other figures by workload",
+        example: r#"{"event":"bench","workload":"detect","system":"talkie","rounds":3,"how":"killed","told_min_ms":0.9,"told_median_ms":1.2,"told_max_ms":1.6,"warnings":[],"host":{"processor":"…","cores":2,"kernel":"Linux 6.18","governor":null}}"#,
+    },
+    LineDoc {
         event: "secret",
         printed_by: "keygen",
         meaning: "A new secret",

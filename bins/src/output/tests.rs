@@ -165,6 +165,8 @@ fn the_manual_knows_every_line_and_every_field() {
     };
     let printed: Vec<_> = each().iter().map(|line| shape(line)).collect();
     let told: Vec<_> = LINES.iter().map(|line| shape(line.example)).collect();
-    assert_eq!(told, printed);
+    // The lines of `bench` are made where it measures: tests/bench.rs holds the example to them.
+    let of_events: Vec<_> = told.iter().filter(|(event, _)| event != "bench").cloned().collect();
+    assert_eq!(of_events, printed);
     assert!(LINES.iter().zip(&told).all(|(line, (event, _))| line.event == event));
 }

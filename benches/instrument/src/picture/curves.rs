@@ -2,18 +2,19 @@
 
 use super::Curve;
 use super::axis::{TimeAxis, nines, percentile_ticks};
-use super::layout::{MARGIN, WIDTH, label, text};
+use super::layout::{MARGIN, WIDTH, fitted, label, text};
 use super::scene::{AXIS, Anchor, FAINT_INK, GRID, INK, Shape, Weight, colour};
 use crate::latencies::Latencies;
 use crate::report::shown;
 
 /// The plot's own extent; its labels stand left of and below it, the legend to its right.
 const LEFT: f32 = MARGIN + 58.0;
-const RIGHT: f32 = WIDTH - MARGIN - 330.0;
+const RIGHT: f32 = WIDTH - MARGIN - 372.0;
 const HEIGHT: f32 = 360.0;
 
-/// Room for a line of the legend.
+/// Room for a line of the legend, and for a column of figures in it.
 const LINE: f32 = 24.0;
+const COLUMN: f32 = 64.0;
 
 /// Between two points of a curve, in nines: finer than a pixel.
 const STEP: f64 = 0.008;
@@ -68,24 +69,35 @@ fn points(all: &Latencies) -> impl Iterator<Item = (f64, f64)> {
 /// Names and three figures of each curve, in columns; gives where it ends.
 fn legend(shapes: &mut Vec<Shape>, curves: &[Curve], top: f32) -> f32 {
     let columns = [("p50", 0.5), ("p99", 0.99), ("max", 1.0)];
-    let right = |at: usize| WIDTH - MARGIN - 58.0 * (columns.len() - 1 - at) as f32;
+    let right = |at: usize| WIDTH - MARGIN - COLUMN * (columns.len() - 1 - at) as f32;
     let left = RIGHT + 26.0;
     for (at, (name, _)) in columns.iter().enumerate() {
-        shapes.push(text(right(at), top + 10.0, &format!("{name}, µs"), 12.0, Anchor::End, FAINT_INK));
+        shapes.push(text(right(at), top + 10.0, name, 12.0, Anchor::End, FAINT_INK));
     }
     for (at, curve) in curves.iter().enumerate() {
         let y = top + 10.0 + LINE * (at + 1) as f32;
         let points = vec![(left, y - 4.5), (left + 16.0, y - 4.5)];
         shapes.push(Shape::Line { points, width: 3.6, colour: colour(at) });
-        shapes.push(text(left + 26.0, y, &curve.label, 13.0, Anchor::Start, INK));
+        let room = right(0) - COLUMN + 6.0 - (left + 26.0);
+        shapes.push(text(left + 26.0, y, &fitted(&curve.label, 13.0, room), 13.0, Anchor::Start, INK));
         for (column, (_, q)) in columns.iter().enumerate() {
             let figure = if curve.latencies.is_empty() {
                 "-".to_owned()
             } else {
-                shown(curve.latencies.quantile_us(*q).round())
+                brief(curve.latencies.quantile_us(*q))
             };
             shapes.push(text(right(column), y, &figure, 13.0, Anchor::End, INK));
         }
     }
     top + 20.0 + LINE * curves.len() as f32
+}
+
+/// Microseconds in a few letters.
+fn brief(us: f64) -> String {
+    match us {
+        us if us < 10.0 => format!("{us:.1} µs"),
+        us if us < 10_000.0 => format!("{} µs", shown(us.round())),
+        us if us < 10_000_000.0 => format!("{} ms", shown((us / 1e3).round())),
+        us => format!("{} s", shown((us / 1e6).round())),
+    }
 }

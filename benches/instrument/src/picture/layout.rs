@@ -105,6 +105,18 @@ pub(super) fn label(x: f32, y: f32, text: &str, weight: Weight, colour: Colour) 
     Shape::Text(Text { x, y, text: text.to_owned(), size: 15.0, weight, anchor: Anchor::Start, colour })
 }
 
+/// A text that is cut where it has no room.
+pub(super) fn fitted(text: &str, size: f32, room: f32) -> String {
+    let font = Font::of(Weight::Regular);
+    let mut kept = text.to_owned();
+    while font.width(&kept, size) > room && kept.pop().is_some() {
+        if font.width(&format!("{kept}…"), size) <= room {
+            return format!("{kept}…");
+        }
+    }
+    kept
+}
+
 /// Lines that fit between the margins.
 fn wrapped(text: &str, size: f32, width: f32) -> Vec<String> {
     let font = Font::of(Weight::Regular);

@@ -20,7 +20,11 @@ fn report() -> Report {
 
 #[test]
 fn a_json_line_has_settings_load_and_every_figure() {
-    let lines = report().json_lines();
+    let texts = report().json_lines();
+    assert!(
+        texts[0].starts_with(r#"{"event":"bench","workload":"fanout","system":"talkie","subscribers":4,"#)
+    );
+    let lines: Vec<Value> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     let line = &lines[0];
     for (key, value) in
@@ -33,6 +37,8 @@ fn a_json_line_has_settings_load_and_every_figure() {
     assert_eq!(lines[1]["lost"], json!(0), "a zero is a result");
     assert!(lines[1].as_object().unwrap().contains_key("extra") && lines[1]["extra"].is_null());
     assert_eq!(line["warnings"], json!(["busy"]));
+    let file: Value = serde_json::from_str(&report().json()).unwrap();
+    assert_eq!((&file["workload"], &file["results"]), (&json!("fanout"), &json!(lines)));
 }
 
 #[test]

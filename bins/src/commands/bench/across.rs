@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use talkie_instrument::clock_name;
-use talkie_pubsub::{Bus, BusName, Delivery, NodeId, QueueLimits, Subscription, settings};
+use talkie_pubsub::{Bus, BusName, Delivery, NodeId, Subscription, settings};
 
 use super::Context;
 use super::publisher;
 use super::stage::SOON;
+use super::taker;
 use super::wire::{Order, Plan, Published, Word};
 use crate::args::Load;
 use crate::exit::Failure;
@@ -58,12 +59,7 @@ impl Across {
         }
         let bus = config.bus(bus_name()?).join().await?;
         context.stop.guard(&bus);
-        let failed = |error: String| Failure::Failed(error);
-        let mut limits = QueueLimits::default();
-        limits.bytes = LONGEST;
-        limits.messages = LONGEST / PIECE;
-        let words =
-            bus.subscribe_with(words_to(bus.node().id()), limits).map_err(|e| failed(e.to_string()))?;
+        let words = taker::subscribe(&bus, &words_to(bus.node().id())).map_err(Failure::Failed)?;
         let servers = find(&bus, load.subscribers).await?;
         let mut across = Self { bus, servers, words, round_trip: load.round_trip };
         across.agree_on_a_clock().await?;

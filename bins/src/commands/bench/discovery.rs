@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use talkie_instrument::{Bar, BarChart, Outcome, Picture};
+use talkie_instrument::{Bar, Outcome, Picture};
 
 use super::Context;
 use super::crew::Crew;
 use super::progress::Progress;
-use super::results::{Conditions, Results, spread};
+use super::results::{Conditions, Results, chart, spread};
 use super::wire::{Order, Word};
 use crate::exit::Failure;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, nodes: usize, rounds: u32) -> Result<
     let sizes = if nodes == 2 { vec![2] } else { vec![2, nodes] };
     let mut outcomes = Vec::new();
     let mut charts = ["Until all are linked, median", "Until all have a message of all, median"]
-        .map(|title| BarChart { title: title.to_owned(), unit: "ms".to_owned(), bars: Vec::new() });
+        .map(|title| chart(title, "ms"));
     for nodes in sizes {
         let (mut linked, mut talked) = (Vec::new(), Vec::new());
         for round in 1..=rounds {

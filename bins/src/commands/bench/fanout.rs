@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 use talkie_instrument::{
-    Bar, BarChart, Counts, Curve, Figure, Latencies, Outcome, Picture, Rate, counts, percentiles,
+    Bar, Counts, Curve, Figure, Latencies, Outcome, Picture, Rate, counts, percentiles, shown,
 };
 
 use super::Context;
 use super::progress::Progress;
-use super::results::{Conditions, Results};
+use super::results::{Conditions, Results, audience, chart, size};
 use super::stage::{Aim, Shot, Stage};
 use super::wire::{Got, Times};
 use crate::args::Load;
@@ -25,7 +25,7 @@ pub(super) async fn run(context: &Context, load: &Load, rate: Rate) -> Result<Re
     for bytes in &load.sizes {
         let mut rounds = Vec::new();
         for round in 1..=load.rounds {
-            progress.tell(format!("{bytes} B, round {round} of {}", load.rounds));
+            progress.tell(format!("{}, round {round} of {}", size(*bytes), load.rounds));
             let aim = Aim { number, bytes: *bytes, rate: Some(rate.get()), time: load.time };
             rounds.push(Round::of(stage.shoot(aim).await?));
             number += 1;
@@ -46,6 +46,7 @@ struct Round {
     last: Latencies,
     late: Latencies,
     call: Latencies,
+    rounds: u64,
     published: u64,
     took_ns: u64,
     cpu_ns: u64,
@@ -60,6 +61,7 @@ impl Round {
         let mut round = Self {
             late: published.late,
             call: published.call,
+            rounds: 1,
             published: published.count,
             took_ns: published.took_ns,
             cpu_ns: published.cpu_ns + got.iter().map(|one| one.cpu_ns).sum::<u64>(),
@@ -87,11 +89,17 @@ impl Round {
         self.last.merge(&other.last);
         self.late.merge(&other.late);
         self.call.merge(&other.call);
+        self.rounds += other.rounds;
         self.published += other.published;
         self.took_ns += other.took_ns;
         self.cpu_ns += other.cpu_ns;
         self.publisher = self.publisher.max(other.publisher);
         self.subscriber = self.subscriber.max(other.subscriber);
+    }
+
+    /// From the first message to the last, messages a second.
+    fn rate(&self) -> f64 {
+        self.published.saturating_sub(self.rounds) as f64 * 1e9 / self.took_ns as f64
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -107,12 +115,7 @@ impl Round {
             Figure::new("call_p99_us", "publish call p99", "µs", quantile(&self.call, 0.99)),
             Figure::new("late_p50_us", "publisher late p50", "µs", quantile(&self.late, 0.5)),
             Figure::new("late_p99_us", "publisher late p99", "µs", quantile(&self.late, 0.99)),
-            Figure::new(
-                "rate_reached",
-                "rate reached",
-                "/s",
-                self.published as f64 * 1e9 / self.took_ns as f64,
-            ),
+            Figure::new("rate_reached", "rate reached", "/s", self.rate()),
             Figure::new(
                 "cpu_s_per_million",
                 "cpu per million delivered",
@@ -135,16 +138,8 @@ fn results(
     sizes: Vec<(usize, Vec<Round>)>,
 ) -> Results {
     let seconds = load.time.as_secs_f64();
-    let to = if load.across { "server" } else { "subscriber process" };
-    let many = if subscribers == 1 {
-        ""
-    } else if load.across {
-        "s"
-    } else {
-        "es"
-    };
-    let title =
-        format!("Fan-out to {subscribers} {to}{many}, {} messages a second for {seconds} s", rate.get());
+    let (to, each) = (audience(load.across, subscribers), shown(rate.get() as f64));
+    let title = format!("Fan-out to {to}, {each} messages a second for {seconds} s");
     let mut report = conditions.report("fanout", title);
     report.settings = vec![
         ("subscribers", json!(subscribers)),
@@ -157,29 +152,24 @@ fn results(
         ..Picture::default()
     };
     let mut histograms = Vec::new();
-    let chart = |title: &str, unit: &str| BarChart {
-        title: title.to_owned(),
-        unit: unit.to_owned(),
-        bars: Vec::new(),
-    };
     let mut charts =
         [chart("Last subscriber, p99", "µs"), chart("Processor time per million deliveries", "s")];
     for (bytes, rounds) in sizes {
         let mut all = Round::default();
         for (at, round) in rounds.iter().enumerate() {
             all.add(round);
-            if rounds.len() > 1 {
-                report.outcomes.push(outcome(bytes, json!(at + 1), round));
-            }
+            report.outcomes.push(outcome(bytes, json!(at + 1), round));
         }
-        report.outcomes.push(outcome(bytes, json!("all"), &all));
+        if rounds.len() > 1 {
+            report.outcomes.push(outcome(bytes, json!("all"), &all));
+        }
         for (key, chart) in ["last_p99_us", "cpu_s_per_million"].into_iter().zip(&mut charts) {
             let value = report.outcomes.last().and_then(|one| one.figure(key)?.value);
-            chart.bars.push(Bar { label: format!("talkie, {bytes} B"), value });
+            chart.bars.push(Bar { label: format!("talkie, {}", size(bytes)), value });
         }
         for (what, latencies) in [("every delivery", all.times.from_due), ("last subscriber", all.last)] {
             histograms.push((format!("{bytes}-{what}"), latencies.clone()));
-            picture.curves.push(Curve { label: format!("{what}, {bytes} B"), latencies });
+            picture.curves.push(Curve { label: format!("{what}, {}", size(bytes)), latencies });
         }
     }
     picture.bars = charts.into();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use talkie_instrument::{Bar, BarChart, Curve, Figure, Outcome, Picture, percentiles};
+use talkie_instrument::{Bar, Curve, Figure, Outcome, Picture, percentiles, shown};
 
 use super::Context;
 use super::crew::Crew;
 use super::progress::Progress;
-use super::results::{Conditions, Results};
+use super::results::{Conditions, Results, chart, size};
 use super::stage::SOON;
 use super::wire::{Order, Word};
 use crate::exit::Failure;
@@ -22,9 +22,9 @@ pub(super) async fn run(
     let conditions = Conditions::look(1).await;
     let progress = Progress::start(time * subscribers.len() as u32);
     let (mut outcomes, mut histograms, mut picture) = (Vec::new(), Vec::new(), Picture::default());
-    let mut chart = BarChart { title: "Per delivery".to_owned(), unit: "ns".to_owned(), bars: Vec::new() };
+    let mut each = chart("Per delivery", "ns");
     for many in subscribers {
-        progress.tell(format!("{many} subscribers"));
+        progress.tell(words(*many));
         // A process for each, so that what one leaves behind is not measured with the next.
         let mut crew = Crew::new(context.log.as_deref())?;
         crew.start()?;
@@ -43,18 +43,23 @@ pub(super) async fn run(
             load: vec![("subscribers", json!(many))],
             figures,
         });
-        let label = format!("{many} subscribers");
-        chart.bars.push(Bar { label: label.clone(), value: Some(per_delivery) });
+        let label = words(*many);
+        each.bars.push(Bar { label: label.clone(), value: Some(per_delivery) });
         histograms.push((label.clone(), (*all).clone()));
         picture.curves.push(Curve { label, latencies: *all });
     }
     drop(progress);
     let seconds = time.as_secs_f64();
-    let title = format!("Subscribers in the publisher's own process, {bytes} B: until all have a message");
+    let title =
+        format!("Subscribers in the publisher's own process, {}: until all have a message", size(bytes));
     let mut report = conditions.report("local", title);
     report.settings = vec![("bytes", json!(bytes)), ("seconds", json!(seconds))];
     report.outcomes = outcomes;
     picture.subtitle = format!("Talkie, a task for each subscriber. {}.", report.host.words());
-    picture.bars.push(chart);
+    picture.bars.push(each);
     Ok(Results { report, histograms, picture })
+}
+
+fn words(subscribers: usize) -> String {
+    format!("{} subscriber{}", shown(subscribers as f64), if subscribers == 1 { "" } else { "s" })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use talkie_instrument::{Figure, Host, Latencies, Load, Picture, Report};
+use talkie_instrument::{BarChart, Figure, Host, Latencies, Load, Picture, Report, shown};
 
 use crate::args::{Form, Keep};
 use crate::exit::Failure;
@@ -27,7 +27,7 @@ impl Results {
         self.picture.notes.splice(..0, notes);
         if output.json() {
             for line in self.report.json_lines() {
-                output.print_value(&line)?;
+                output.print_line(&line)?;
             }
         } else if keep.form == Form::Csv {
             output.remark(self.csv()?.trim_end())?;
@@ -94,6 +94,31 @@ impl Conditions {
     }
 }
 
+/// Bytes for people: whole KiB and MiB as such.
+pub(super) fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes > 0 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
+        bytes if bytes > 0 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{} B", shown(bytes as f64)),
+    }
+}
+
+/// To whom is published, in words.
+pub(super) fn audience(across: bool, subscribers: usize) -> String {
+    let what = match (across, subscribers) {
+        (true, 1) => "server",
+        (true, _) => "servers",
+        (false, 1) => "subscriber process",
+        (false, _) => "subscriber processes",
+    };
+    format!("{} {what}", shown(subscribers as f64))
+}
+
+/// A chart without bars so far.
+pub(super) fn chart(title: &str, unit: &str) -> BarChart {
+    BarChart { title: title.to_owned(), unit: unit.to_owned(), bars: Vec::new() }
+}
+
 /// Least, median and most of some times in milliseconds.
 pub(super) fn spread(key: &str, label: &str, samples: &[f64]) -> Vec<Figure> {
     let mut sorted = samples.to_vec();
@@ -115,6 +140,15 @@ fn at(sorted: &[f64], index: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in
+            [(0, "0 B"), (64, "64 B"), (1_500, "1,500 B"), (65_536, "64 KiB"), (1 << 20, "1 MiB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
 
     #[test]
     fn a_spread_is_least_median_and_most() {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use talkie_instrument::{Bar, BarChart, Counts, Figure, Outcome, Picture, counts};
+use talkie_instrument::{Bar, Counts, Figure, Outcome, Picture, counts};
 
 use super::Context;
 use super::progress::Progress;
-use super::results::{Conditions, Results};
+use super::results::{Conditions, Results, audience, chart, size};
 use super::stage::{Aim, Shot, Stage};
 use crate::args::Load;
 use crate::exit::Failure;
@@ -18,11 +18,6 @@ pub(super) async fn run(context: &Context, load: &Load) -> Result<Results, Failu
     let runs = load.sizes.len() as u32 * load.rounds;
     let progress = Progress::start((load.time + Duration::from_millis(400)) * runs);
     let mut outcomes = Vec::new();
-    let chart = |title: &str, unit: &str| BarChart {
-        title: title.to_owned(),
-        unit: unit.to_owned(),
-        bars: Vec::new(),
-    };
     let mut charts = [
         chart("Messages a second, each subscriber", ""),
         chart("MiB a second, each subscriber", ""),
@@ -32,14 +27,16 @@ pub(super) async fn run(context: &Context, load: &Load) -> Result<Results, Failu
     let mut number = 0;
     for bytes in &load.sizes {
         for round in 1..=load.rounds {
-            progress.tell(format!("{bytes} B, round {round} of {}", load.rounds));
+            progress.tell(format!("{}, round {round} of {}", size(*bytes), load.rounds));
             let aim = Aim { number, bytes: *bytes, rate: None, time: load.time };
             let figures = figures(&stage.shoot(aim).await?, *bytes);
             number += 1;
             let load_of = vec![("bytes", json!(bytes)), ("round", json!(round))];
             let outcome = Outcome { system: "talkie".to_owned(), load: load_of, figures };
-            let label =
-                if load.rounds == 1 { format!("{bytes} B") } else { format!("{bytes} B, round {round}") };
+            let label = match load.rounds {
+                1 => size(*bytes),
+                _ => format!("{}, round {round}", size(*bytes)),
+            };
             let keys = ["messages_per_s", "mib_per_s", "lost_percent", "cpu_s_per_million"];
             for (key, chart) in keys.into_iter().zip(&mut charts) {
                 let value = outcome.figure(key).and_then(|figure| figure.value);
@@ -52,18 +49,9 @@ pub(super) async fn run(context: &Context, load: &Load) -> Result<Results, Failu
     let subscribers = stage.subscribers();
     stage.close().await;
     let seconds = load.time.as_secs_f64();
-    let to = if load.across { "server" } else { "subscriber process" };
-    let many = if subscribers == 1 {
-        ""
-    } else if load.across {
-        "s"
-    } else {
-        "es"
-    };
-    let mut report = conditions.report(
-        "throughput",
-        format!("Throughput to {subscribers} {to}{many}, as fast as it goes for {seconds} s"),
-    );
+    let to = audience(load.across, subscribers);
+    let title = format!("Throughput to {to}, as fast as it goes for {seconds} s");
+    let mut report = conditions.report("throughput", title);
     report.settings = vec![("subscribers", json!(subscribers)), ("seconds", json!(seconds))];
     report.outcomes = outcomes;
     let subtitle = format!("Talkie, one publisher process. {}.", report.host.words());

@@ -10,22 +10,28 @@ use crate::output::LINES;
 /// Every page with its file's name: `talkie.1` and one for each command.
 pub(super) fn all() -> Vec<(String, String)> {
     let root = built();
-    let pages = root.get_subcommands().map(|command| {
-        let page = Page::of(command, &root);
-        (format!("{}.1", name(command)), page.finish(&["talkie"]))
-    });
-    [("talkie.1".to_owned(), overview())].into_iter().chain(pages).collect()
+    let mut pages = vec![("talkie.1".to_owned(), overview())];
+    for command in root.get_subcommands() {
+        let mut page = Page::of(command, &root);
+        page.commands(command);
+        let others: Vec<_> = command.get_subcommands().map(name).collect();
+        let others: Vec<_> = ["talkie"].into_iter().chain(others.iter().map(String::as_str)).collect();
+        pages.push((format!("{}.1", name(command)), page.finish(&others)));
+        let above = name(command);
+        pages.extend(
+            command.get_subcommands().map(|inner| {
+                (format!("{}.1", name(inner)), Page::of(inner, &root).finish(&["talkie", &above]))
+            }),
+        );
+    }
+    pages
 }
 
 /// talkie(1).
 pub(super) fn overview() -> String {
     let root = built();
     let mut page = Page::of(&root, &root);
-    page.section("COMMANDS");
-    for command in root.get_subcommands() {
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        page.tagged([bold(name(command)), roman("(1)")], &format!("{about}."));
-    }
+    page.commands(&root);
     page.section("ENVIRONMENT");
     page.paragraph(
         "A flag counts more than its variable, which counts more than the default. A variable that is set to nothing \
@@ -150,6 +156,17 @@ impl Page {
         command.get_arguments().filter(own).for_each(|arg| page.argument(arg));
         command.get_arguments().filter(|arg| !own(arg)).for_each(|arg| page.argument(arg));
         page
+    }
+
+    /// The commands below one, where there are any.
+    fn commands(&mut self, above: &Command) {
+        if above.has_subcommands() {
+            self.section("COMMANDS");
+        }
+        for command in above.get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            self.tagged([bold(name(command)), roman("(1)")], &format!("{about}."));
+        }
     }
 
     fn section(&mut self, title: &str) {

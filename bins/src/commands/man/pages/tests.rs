@@ -13,11 +13,25 @@ fn plain(page: &str) -> String {
 #[test]
 fn the_manual_has_a_page_for_each_command_and_each_page_its_sections() {
     let pages = all();
+    let root = built();
+    let commands: usize = root.get_subcommands().map(|command| 1 + command.get_subcommands().count()).sum();
     let files: Vec<_> = pages.iter().map(|(file, _)| file.as_str()).collect();
-    for command in ["demo", "join", "sub", "pub", "peers", "keygen", "completions", "man"] {
+    for command in [
+        "demo",
+        "join",
+        "sub",
+        "pub",
+        "peers",
+        "bench",
+        "bench-fanout",
+        "bench-serve",
+        "keygen",
+        "completions",
+        "man",
+    ] {
         assert!(files.contains(&format!("talkie-{command}.1").as_str()), "{files:?}");
     }
-    assert!(files.contains(&"talkie.1") && files.len() == 1 + built().get_subcommands().count(), "{files:?}");
+    assert!(files.contains(&"talkie.1") && files.len() == 1 + commands, "{files:?}");
     for (file, page) in &pages {
         let page = plain(page);
         for section in
@@ -31,7 +45,10 @@ fn the_manual_has_a_page_for_each_command_and_each_page_its_sections() {
             "{file}: exit codes\n{page}"
         );
         assert!(page.contains("\n.nf\n"), "{file}: examples\n{page}");
-        assert!(!page.contains("demo-node") && !page.contains('`'), "{file}\n{page}");
+        assert!(
+            !page.contains("demo-node") && !page.contains("bench-role") && !page.contains('`'),
+            "{file}\n{page}"
+        );
     }
 }
 
