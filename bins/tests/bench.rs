@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use common::{Mesh, Running, SOON, TempDir, run, talkie};
+use common::{Mesh, Running, SOON, TempDir, clean, run, skipped, talkie};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use talkie_instrument::Latencies;
@@ -203,6 +203,8 @@ fn wrong_usage_is_one_line_and_exit_2() {
         assert_eq!((code, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{args:?}: {stderr}");
         assert!(words.iter().all(|word| stderr.contains(word)), "{args:?}: {stderr}");
     }
+    let (code, _, stderr) = run(&mut talkie(["--bus", "a", "bench", "throughput"]));
+    assert!(code == 2 && stderr.contains("--bus") && stderr.contains("--across"), "{stderr}");
     let (code, _, stderr) = run(&mut talkie(["--json", "bench", "fanout", "--csv"]));
     assert!(code == 2 && stderr.contains("--csv"), "{stderr}");
     let (code, _, stderr) = run(&mut talkie(["bench", "fanout", "--across"]));
@@ -225,8 +227,12 @@ fn children(pid: i32) -> Vec<i32> {
     all.filter(|(_, state, parent)| *parent == pid && state != "Z").map(|(child, ..)| child).collect()
 }
 
+fn status(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
+}
+
 fn is_there(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = status(pid);
     !status.is_empty() && !status.contains("State:\tZ")
 }
 
@@ -242,7 +248,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 
 #[test]
 fn no_process_survives_the_one_who_measures() {
-    // An interrupt, and a death that leaves it no time to clean up, also while one of them is frozen.
+    // An interrupt, and a death that leaves it no time to clean up.
     for (signal, code) in [(Signal::SIGINT, Some(1)), (Signal::SIGTERM, Some(1)), (Signal::SIGKILL, None)] {
         let args = ["bench", "fanout", "--subscribers", "2", "--seconds", "60", "--no-save"];
         let mut bench = Running::start(&mut talkie(args));
@@ -252,6 +258,21 @@ fn no_process_survives_the_one_who_measures() {
         bench.signal(signal);
         let (ended, said) = bench.ends();
         assert_eq!((ended, said.as_str()), (code, ""), "{signal}");
+        until("all are gone", || !started.iter().copied().any(is_there));
+    }
+}
+
+#[test]
+fn a_frozen_process_does_not_survive_it_either() {
+    for (signal, code) in [(Signal::SIGINT, Some(1)), (Signal::SIGKILL, None)] {
+        let args = ["bench", "detect", "--rounds", "1", "--no-save"];
+        let mut bench = Running::start(&mut talkie(args));
+        let pid = bench.pid().as_raw();
+        let frozen = || children(pid).into_iter().any(|child| status(child).contains("State:\tT"));
+        until("one is frozen", frozen);
+        let started = children(pid);
+        bench.signal(signal);
+        assert_eq!(bench.ends().0, code, "{signal}");
         until("all are gone", || !started.iter().copied().any(is_there));
     }
 }
@@ -284,11 +305,23 @@ fn across_servers_are_found_driven_and_measured_both_ways() {
         lines(&mut command)
     };
     // One host: one clock.
-    let one_way = across(&[]);
-    let round_trip = across(&["--round-trip"]);
-    for (lines, clock) in [(&one_way, "one way"), (&round_trip, "round trip")] {
+    let mut measured = vec![(across(&[]), "one way"), (across(&["--round-trip"]), "round trip")];
+    // Another time namespace has another clock, as another host has, and that is found out.
+    let apart = ["--time", "--monotonic", "100000", "--fork"];
+    if clean(Command::new("unshare")).args(apart).arg("true").status().is_ok_and(|status| status.success()) {
+        let mut command = Command::new("unshare");
+        command.args(apart).arg(env!("CARGO_BIN_EXE_talkie"));
+        let mut command = clean(command);
+        command.env("TALKIE_INTERFACE", "127.0.0.1");
+        mesh.settle(&mut command);
+        command.args(["bench", "fanout", "--across", "--subscribers", "2", "--rate", "200"]);
+        measured.push((lines(command.args(["--seconds", "0.25", "--json", "--no-save"])), "round trip"));
+    } else {
+        skipped("no time namespace can be made here");
+    }
+    for (lines, clock) in &measured {
         let line = &lines[0];
-        assert_eq!((&line["clock"], &line["subscribers"]), (&clock.into(), &2.into()));
+        assert_eq!((&line["clock"], &line["subscribers"]), (&(*clock).into(), &2.into()));
         assert_eq!(
             (&line["delivered"], &line["lost"], &line["doubled"]),
             (&100.into(), &0.into(), &0.into())
@@ -297,7 +330,7 @@ fn across_servers_are_found_driven_and_measured_both_ways() {
         percentiles(line, "last_");
         assert!(line["last_p50_us"].as_f64() >= line["p50_us"].as_f64(), "{line}");
     }
-    files(folder.path(), "fanout", &["64-every-delivery"], &round_trip);
+    files(folder.path(), "fanout", &["64-every-delivery"], &measured[1].0);
     let mut command = mesh.talkie(["bench", "throughput", "--across", "--subscribers", "2", "--size", "64"]);
     let lines = lines(command.args(["--seconds", "0.1", "--json", "--no-save"]));
     assert_eq!(lines[0]["lost"], 0);

@@ -244,10 +244,6 @@ pub(super) fn read(what: &str, own: &mut ArgMatches) -> Result<Bench, String> {
 
 fn load(own: &mut ArgMatches, sizes: &[u64], seconds: u64) -> Result<Load, String> {
     let across = own.get_flag("across");
-    let settings = talkie_pubsub::settings::SETTINGS.iter();
-    if let Some(given) = settings.map(|setting| setting.flag).find(|flag| !across && own.contains_id(flag)) {
-        return Err(format!("{given} is for --across; on this machine alone no setting is needed"));
-    }
     Ok(Load {
         subscribers: own.remove_one("subscribers").map(|n: u64| n as usize),
         sizes: numbers(own, "size", sizes),

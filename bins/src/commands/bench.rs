@@ -63,6 +63,13 @@ pub(super) async fn run(bench: Bench, rest: Rest, output: Output) -> Result<(), 
         return serve::run(Setup::new(settings, output)?).await;
     }
     super::check_names()?;
+    if let Bench::Fanout { load, .. } | Bench::Throughput { load, .. } = &bench
+        && !load.across
+        && let Some((flag, _)) = settings.iter().find(|(_, given)| !given.is_empty())
+    {
+        let why = format!("{flag} is for --across; on this machine alone no setting is needed");
+        return Err(Failure::Usage(why));
+    }
     let mut stop = Stop::listen(&output)?;
     stop.watch_output();
     stop.unfinished(true);

@@ -139,7 +139,7 @@ fn results(
 ) -> Results {
     let seconds = load.time.as_secs_f64();
     let (to, each) = (audience(load.across, subscribers), shown(rate.get() as f64));
-    let title = format!("Fan-out to {to}, {each} messages a second for {seconds} s");
+    let title = format!("Fan-out to {to}, {each} messages a second for {seconds} s, latency {clock}");
     let mut report = conditions.report("fanout", title);
     report.settings = vec![
         ("subscribers", json!(subscribers)),
@@ -148,7 +148,7 @@ fn results(
         ("clock", json!(clock)),
     ];
     let mut picture = Picture {
-        subtitle: format!("Talkie, latency {clock} from when a message was due. {}.", report.host.words()),
+        subtitle: format!("Talkie; latency counts from when a message was due. {}.", report.host.words()),
         ..Picture::default()
     };
     let mut histograms = Vec::new();
