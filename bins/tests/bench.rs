@@ -142,7 +142,7 @@ fn local_tells_how_long_until_all_have_it() {
         percentiles(line, "");
         positive(line, &["messages", "ns_per_delivery"]);
     }
-    files(folder.path(), "local", &["1-subscriber", "50-subscribers"], &lines);
+    files(folder.path(), "local", &["1-subscribers", "50-subscribers"], &lines);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) async fn run(
         });
         let label = words(*many);
         each.bars.push(Bar { label: label.clone(), value: Some(per_delivery) });
-        histograms.push((label.clone(), (*all).clone()));
+        histograms.push((format!("{many} subscribers"), (*all).clone()));
         picture.curves.push(Curve { label, latencies: *all });
     }
     drop(progress);
