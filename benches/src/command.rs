@@ -22,13 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Mesh {
     secret: String,
     group: String,
+    unix: &'static str,
 }
 
 impl Mesh {
     /// A mesh of its own: the secret, and a group port that no other mesh on this host uses.
     pub(crate) fn new(secret: &str) -> Self {
         let port = 20_000 + (now_ns() / 1_000) % 40_000;
-        Self { secret: secret.to_owned(), group: format!("239.255.82.55:{port}") }
+        Self { secret: secret.to_owned(), group: format!("239.255.82.55:{port}"), unix: "on" }
+    }
+
+    /// Whether its nodes link by Unix sockets, `on` or `off`.
+    pub(crate) fn unix(mut self, unix: &'static str) -> Self {
+        self.unix = unix;
+        self
     }
 
     /// Starts `talkie ARGS --json` in this mesh, on loopback.
@@ -49,6 +56,7 @@ impl Mesh {
             .env("TALKIE_INTERFACE", "lo")
             .env("TALKIE_LISTEN", "127.0.0.1:0")
             .env("TALKIE_GROUP", &self.group)
+            .env("TALKIE_UNIX", self.unix)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,5 +1,5 @@
-//! One publisher process, four subscriber processes, 64 bytes, 1,000 messages a second: Talkie beside a plain TCP
-//! loop, interleaved in one run. Open loop: latency counts from when a message was due.
+//! One publisher process, four subscriber processes, 64 bytes, 1,000 messages a second: Talkie over TCP and over Unix
+//! sockets beside a plain TCP loop, interleaved in one run. Open loop: latency counts from when a message was due.
 
 use crate::command::{Mesh, Process};
 use crate::start::keygen;
@@ -8,18 +8,21 @@ use crate::stats::{median, quantile};
 const SUBSCRIBERS: usize = 4;
 const RATE: u64 = 1_000;
 const SECONDS: u64 = 4;
+/// Name, role, and whether Talkie may use Unix sockets. The floor first.
+const SYSTEMS: [(&str, &str, &str); 3] =
+    [("tcp", "tcp", "off"), ("talkie-tcp", "talkie", "off"), ("talkie-unix", "talkie", "on")];
 
 pub(crate) fn run(rounds: usize) {
-    let mut last = [Vec::new(), Vec::new()];
+    let mut last = SYSTEMS.map(|_| Vec::new());
     for round in 1..=rounds {
-        for (system, last) in ["tcp", "talkie"].into_iter().zip(&mut last) {
-            let arrivals = measure(system);
+        for ((name, system, unix), last) in SYSTEMS.into_iter().zip(&mut last) {
+            let arrivals = measure(system, unix);
             let all: Vec<f64> = arrivals.iter().flatten().copied().collect();
             let slowest: Vec<f64> = (0..arrivals[0].len())
                 .map(|at| arrivals.iter().map(|one| one[at]).fold(0.0, f64::max))
                 .collect();
             println!(
-                "round {round} {system:<7} µs: p50 {:>6.1}  p99 {:>7.1}   last subscriber p50 {:>6.1}  p99 {:>7.1}",
+                "round {round} {name:<11} µs: p50 {:>6.1}  p99 {:>7.1}   last subscriber p50 {:>6.1}  p99 {:>7.1}",
                 median(&all),
                 quantile(&all, 0.99),
                 median(&slowest),
@@ -28,16 +31,20 @@ pub(crate) fn run(rounds: usize) {
             last.push(median(&slowest));
         }
     }
-    let (tcp, talkie) = (median(&last[0]), median(&last[1]));
-    println!(
-        "fan-out to {SUBSCRIBERS}, 64 B, {RATE}/s: last subscriber p50, Talkie {talkie:.1} µs / plain TCP loop {tcp:.1} µs = {:.2}   to reach: 2",
-        talkie / tcp
-    );
+    let floor = median(&last[0]);
+    for ((name, ..), last) in SYSTEMS.into_iter().zip(&last).skip(1) {
+        let talkie = median(last);
+        println!(
+            "fan-out to {SUBSCRIBERS}, 64 B, {RATE}/s: last subscriber p50, {name} {talkie:.1} µs / plain TCP loop {floor:.1} µs = {:.2}   to reach: {}",
+            talkie / floor,
+            if name == "talkie-unix" { "1" } else { "2" },
+        );
+    }
 }
 
 /// Per subscriber the latency of each message, µs.
-fn measure(system: &str) -> Vec<Vec<f64>> {
-    let mesh = Mesh::new(&keygen());
+fn measure(system: &str, unix: &'static str) -> Vec<Vec<f64>> {
+    let mesh = Mesh::new(&keygen()).unix(unix);
     let publisher = mesh.role(&[
         &format!("{system}-pub"),
         &SUBSCRIBERS.to_string(),

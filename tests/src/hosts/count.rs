@@ -118,7 +118,10 @@ pub(super) fn connections(namespace: &str) -> BTreeMap<u8, usize> {
     all
 }
 
-/// All established sockets of a namespace.
+/// All established sockets of a namespace: those of TCP, and Talkie's Unix ones, of which only the accepting end has a
+/// name.
 pub(super) fn sockets(namespace: &str) -> usize {
-    tools::inside(namespace, "ss", &["-tnH", "state", "established"]).lines().count()
+    let unix = tools::inside(namespace, "ss", &["-xnH", "state", "established"]);
+    let tcp = tools::inside(namespace, "ss", &["-tnH", "state", "established"]);
+    tcp.lines().count() + 2 * unix.lines().filter(|line| line.contains("@talkie/")).count()
 }

@@ -100,6 +100,8 @@ mod tests {
         assert_eq!(here + more.len(), MAX_STRANGERS);
         let local = |n: u16| IpAddr::from([127, 0, 0, 1 + (n % 3) as u8]);
         assert_eq!((0..2_000).filter(|n| strangers.enter(start, local(*n))).count(), MAX_LOCAL);
+        let mut few = Strangers::with_local(3);
+        assert_eq!((0..9).filter(|n| few.enter(start, local(*n))).count(), 3);
         (0..here).for_each(|_| strangers.leave(ip(1)));
         more.into_iter().for_each(|n| strangers.leave(ip(n)));
         assert_eq!(strangers.open.len(), 3);

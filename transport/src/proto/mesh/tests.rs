@@ -1,6 +1,7 @@
 use super::*;
 use crate::proto::members::Member;
 
+mod here;
 mod lan;
 use lan::{Lan, Step};
 
