@@ -307,6 +307,7 @@ impl Setup {
         let via = if dial.is_some() { via } else { via_of(hello.via) };
         let offer = Offer { id, link, seen: hello.seen, live: hello.live, via };
         let Self { stream, addr, wire } = self;
+        let stream = stream.settle()?;
         Ok(Established { offer, hello, host, addr, stream, seal, open, wire, early, adopted, dial })
     }
 }

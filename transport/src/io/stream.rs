@@ -1,7 +1,8 @@
 //! A connection: what links need of it, and its options, in one place.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::BufMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::unix;
@@ -26,11 +28,18 @@ const UNSENT: u32 = 128 * 1024;
 /// at most: as much as one read of a busy reader takes.
 const UNREAD: usize = 128 * 1024;
 
+/// `MSG_NOSIGNAL` of Linux, the only system with such sockets: a peer that has closed is an error and no signal, also in a program
+/// that does not ignore `SIGPIPE`.
+const NO_SIGNAL: i32 = 0x4000;
+
 /// A connection to a peer, or to who wants to be one.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// A Unix socket of a link; see [`Stream::settle`]. The runtime takes it for a pipe's reading end, which differs in nothing
+    /// but that only its readability is watched.
+    Settled(pipe::Receiver),
 }
 
 impl Stream {
@@ -48,13 +57,25 @@ impl Stream {
                 Ok(())
             }
             Self::Unix(stream) => SockRef::from(stream).set_send_buffer_size(UNREAD),
+            Self::Settled(_) => Ok(()),
+        }
+    }
+
+    /// Makes it ready for a link. A Unix socket tells its writer of all that is read, which for a watched one is a thread
+    /// that wakes for nothing at each message: so it is watched for writing only while it takes no more.
+    pub(crate) fn settle(self) -> io::Result<Self> {
+        match self {
+            Self::Unix(stream) => {
+                pipe::Receiver::from_owned_fd_unchecked(stream.into_std()?.into()).map(Self::Settled)
+            }
+            other => Ok(other),
         }
     }
 
     pub(crate) const fn kind(&self) -> LinkKind {
         match self {
             Self::Tcp(_) => LinkKind::Tcp,
-            Self::Unix(_) => LinkKind::Unix,
+            Self::Unix(_) | Self::Settled(_) => LinkKind::Unix,
         }
     }
 
@@ -62,7 +83,7 @@ impl Stream {
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr(),
-            Self::Unix(_) => Ok(unix::HERE),
+            Self::Unix(_) | Self::Settled(_) => Ok(unix::HERE),
         }
     }
 
@@ -70,7 +91,7 @@ impl Stream {
     pub(crate) fn local_ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok().map(|local| local.ip()),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Settled(_) => None,
         }
     }
 
@@ -79,6 +100,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
+            Self::Settled(stream) => stream.readable().await,
         }
     }
 
@@ -87,6 +109,10 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,
+            Self::Settled(stream) => {
+                let watched = stream.as_fd().try_clone_to_owned()?;
+                pipe::Sender::from_owned_fd_unchecked(watched)?.writable().await
+            }
         }
     }
 
@@ -95,6 +121,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_read_buf(buf),
             Self::Unix(stream) => stream.try_read_buf(buf),
+            Self::Settled(stream) => stream.try_read_buf(buf),
         }
     }
 
@@ -103,6 +130,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.try_write(buf),
             Self::Unix(stream) => stream.try_write(buf),
+            Self::Settled(stream) => SockRef::from(stream).send_with_flags(buf, NO_SIGNAL),
         }
     }
 }
@@ -112,6 +140,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Settled(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -121,6 +150,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            // Only a refusal is written so, which is short; what does not fit is not told.
+            settled @ Self::Settled(_) => Poll::Ready(settled.try_write(buf)),
         }
     }
 
@@ -128,6 +159,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Settled(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -135,6 +167,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Settled(stream) => Poll::Ready(SockRef::from(&*stream).shutdown(Shutdown::Write)),
         }
     }
 }
