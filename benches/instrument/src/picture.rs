@@ -7,6 +7,7 @@
 //! scene.rs    shapes: the little that both forms can draw
 //! svg.rs      a scene as SVG text
 //! png.rs      a scene as PNG bytes
+//! outline.rs  the edges of a shape, and a line with a width as such
 //! font.rs     the letters, which come with the program: no font of the system is needed, nor a browser
 //! ```
 
@@ -14,6 +15,7 @@ mod axis;
 mod curves;
 mod font;
 mod layout;
+mod outline;
 mod png;
 mod scene;
 mod svg;

@@ -1,8 +1,9 @@
 //! The letters: Roboto, in two weights.
 
-use tiny_skia::{Path, PathBuilder};
+use ab_glyph_rasterizer::{Point, point};
 use ttf_parser::{Face, OutlineBuilder};
 
+use super::outline::Outline;
 use super::scene::Weight;
 
 /// A font with its letters' outlines and widths.
@@ -28,55 +29,63 @@ impl Font {
         units * size / f32::from(face.units_per_em())
     }
 
-    /// The outlines of a text whose base line begins at 0, 0; `None` where there is nothing to see.
-    pub(super) fn path(&self, text: &str, size: f32) -> Option<Path> {
-        let face = self.face.as_ref()?;
+    /// The outline of a text whose base line begins at this place.
+    pub(super) fn outline(&self, text: &str, size: f32, x: f32, y: f32) -> Outline {
+        let Some(face) = &self.face else { return Outline::default() };
         let scale = size / f32::from(face.units_per_em());
-        let mut pen = Pen { path: PathBuilder::new(), x: 0.0, scale };
+        let mut pen = Pen { outline: Outline::default(), x, y, scale, first: point(x, y), last: point(x, y) };
         for c in text.chars() {
             let glyph = face.glyph_index(c).unwrap_or_default();
             face.outline_glyph(glyph, &mut pen);
             pen.x += f32::from(face.glyph_hor_advance(glyph).unwrap_or_default()) * scale;
         }
-        pen.path.finish()
+        pen.outline
     }
 }
 
 /// Draws outlines at a place; fonts count upwards, pictures downwards.
 struct Pen {
-    path: PathBuilder,
+    outline: Outline,
     x: f32,
+    y: f32,
     scale: f32,
+    /// Where the contour under way begins, and where it is.
+    first: Point,
+    last: Point,
 }
 
 impl Pen {
-    fn at(&self, x: f32, y: f32) -> (f32, f32) {
-        (self.x + x * self.scale, -y * self.scale)
+    fn at(&self, x: f32, y: f32) -> Point {
+        point(self.x + x * self.scale, self.y - y * self.scale)
     }
 }
 
 impl OutlineBuilder for Pen {
     fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.path.move_to(x, y);
+        self.first = self.at(x, y);
+        self.last = self.first;
     }
 
     fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.at(x, y);
-        self.path.line_to(x, y);
+        let to = self.at(x, y);
+        self.outline.line(self.last, to);
+        self.last = to;
     }
 
     fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.at(x1, y1), self.at(x, y));
-        self.path.quad_to(x1, y1, x, y);
+        let to = self.at(x, y);
+        self.outline.quad(self.last, self.at(x1, y1), to);
+        self.last = to;
     }
 
     fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2), (x, y)) = (self.at(x1, y1), self.at(x2, y2), self.at(x, y));
-        self.path.cubic_to(x1, y1, x2, y2, x, y);
+        let to = self.at(x, y);
+        self.outline.cubic(self.last, self.at(x1, y1), self.at(x2, y2), to);
+        self.last = to;
     }
 
     fn close(&mut self) {
-        self.path.close();
+        self.outline.line(self.last, self.first);
+        self.last = self.first;
     }
 }

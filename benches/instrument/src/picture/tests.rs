@@ -52,14 +52,15 @@ fn the_svg_is_well_formed_and_holds_every_name() {
 fn the_png_is_one_of_twice_the_size_and_not_blank() {
     let picture = picture();
     let bytes = picture.png().unwrap();
-    let pixels = tiny_skia::Pixmap::decode_png(&bytes).unwrap();
+    let mut reader = ::png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
     let scene = layout::scene(&picture);
-    assert_eq!((pixels.width() as f32, pixels.height() as f32), (scene.width * 2.0, scene.height * 2.0));
+    assert_eq!((frame.width as f32, frame.height as f32), (scene.width * 2.0, scene.height * 2.0));
     // Each curve's colour is there.
     for at in 0..5 {
         let scene::Colour(red, green, blue) = scene::colour(at);
-        let there = pixels.pixels().iter().any(|p| (p.red(), p.green(), p.blue()) == (red, green, blue));
-        assert!(there, "curve {at}");
+        assert!(pixels.chunks_exact(3).any(|pixel| pixel == [red, green, blue]), "curve {at}");
     }
     if let Ok(path) = std::env::var("TEST_PICTURE") {
         std::fs::write(path, bytes).unwrap();
@@ -106,10 +107,11 @@ fn extent(shape: &Shape) -> Option<(&str, [f32; 4])> {
 fn every_letter_that_a_report_uses_is_in_the_fonts() {
     for weight in [Weight::Regular, Weight::Medium] {
         let font = font::Font::of(weight);
-        let missing = font.path("\u{e000}", 10.0).map(|path| path.bounds());
+        let outline = |text: &str| font.outline(text, 10.0, 0.0, 0.0);
+        let missing = outline("\u{e000}");
         for c in "µ×–…±·≤%,.0123456789abcABC".chars() {
-            let path = font.path(&c.to_string(), 10.0);
-            assert!(path.is_some() && path.map(|path| path.bounds()) != missing, "{c} is missing");
+            let outline = outline(&c.to_string());
+            assert!(outline != outline::Outline::default() && outline != missing, "{c} is missing");
         }
     }
 }
@@ -124,4 +126,18 @@ fn nothing_to_show_is_still_a_picture() {
     let many = vec![Bar { label: "a".to_owned(), value: Some(1.0) }; 1_000];
     picture.bars.push(BarChart { bars: many, ..BarChart::default() });
     assert_eq!(picture.png(), Err(PictureError::TooLarge));
+}
+
+#[test]
+fn a_line_covers_its_width_and_no_more() {
+    for to in [(10.0, 0.0), (0.0, 10.0), (-6.0, 8.0), (6.0, -8.0)] {
+        let line = outline::Outline::stroke(&[(20.0, 20.0), (20.0 + to.0, 20.0 + to.1)], 2.0);
+        let mut covered = 0.0;
+        line.cover(1.0, |x, y, alpha| {
+            assert!((8..34).contains(&x) && (8..34).contains(&y), "{x}, {y}");
+            covered += alpha;
+        });
+        // The rectangle, and a round cap of half a circle at each end.
+        assert!((covered - (20.0 + std::f32::consts::PI)).abs() < 2.5, "{to:?}: {covered}");
+    }
 }
