@@ -1,5 +1,6 @@
 //! A subscription: a stream of deliveries.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -28,6 +29,8 @@ use crate::topic::Pattern;
 #[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription<T = Bytes> {
     held: Held,
+    /// What was taken out of the queue and not given yet.
+    taken: VecDeque<Delivery>,
     form: Form<T>,
 }
 
@@ -61,12 +64,12 @@ impl Subscription {
         pattern: Pattern,
         queue: Arc<Queue>,
     ) -> Self {
-        Self { held: Held { node, bus, id, pattern, queue }, form: Form::BYTES }
+        Self { held: Held { node, bus, id, pattern, queue }, taken: VecDeque::new(), form: Form::BYTES }
     }
 
     /// The same with payloads read in another form.
     pub(crate) fn of<T>(self, form: Form<T>) -> Subscription<T> {
-        Subscription { held: self.held, form }
+        Subscription { held: self.held, taken: self.taken, form }
     }
 }
 
@@ -79,7 +82,10 @@ impl<T> Subscription<T> {
     /// A delivery that waits already, without waiting for one: to take all there is in one go. `None` says only that
     /// nothing waits now.
     pub fn now(&mut self) -> Option<Delivery<T>> {
-        self.held.queue.pop().map(|delivery| self.read(delivery))
+        if self.taken.is_empty() {
+            self.held.queue.take(&mut self.taken);
+        }
+        self.taken.pop_front().map(|delivery| self.read(delivery))
     }
 
     /// What it wants.
@@ -87,8 +93,11 @@ impl<T> Subscription<T> {
         &self.held.pattern
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
-        self.held.queue.poll_pop(cx).map(|next| next.map(|delivery| self.read(delivery)))
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        if let Some(delivery) = self.taken.pop_front() {
+            return Poll::Ready(Some(self.read(delivery)));
+        }
+        self.held.queue.poll_pop(&mut self.taken, cx).map(|next| next.map(|delivery| self.read(delivery)))
     }
 
     fn read(&self, delivery: Delivery) -> Delivery<T> {
@@ -114,7 +123,7 @@ impl<T> Stream for Subscription<T> {
     type Item = Delivery<T>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
-        self.poll(cx)
+        self.get_mut().poll(cx)
     }
 }
 

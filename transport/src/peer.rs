@@ -25,13 +25,8 @@ pub enum Inbound<'a> {
     Linked,
     /// A frame of the peer's control lane, as it was given to its [`PeerSender::control`].
     Control(&'a [u8]),
-    /// A message, for these interests of ours.
-    Message {
-        /// Interests of this node that matched at the publisher.
-        interests: &'a [Interest],
-        /// The body as the publisher pushed it.
-        body: Bytes,
-    },
+    /// Messages, in their order; one or more.
+    Messages(&'a [Arrival]),
     /// Messages that were meant for us and are lost, where they would have been in the stream.
     Gap {
         /// How many are missing, per interest.
@@ -50,7 +45,23 @@ pub enum Inbound<'a> {
 /// Takes what arrives. Implemented by pubsub; must never wait.
 pub trait Deliver: Send + Sync + 'static {
     /// One arrival. Calls for one peer come one at a time and in order; calls for several run side by side.
-    fn deliver(&self, from: &PeerSender, what: Inbound<'_>);
+    ///
+    /// Where it fills somebody's room, the word of when there is some again: before it reads on, the reader of this peer's link
+    /// gives way until then, 10 ms at most.
+    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed>;
+}
+
+/// Resolves when there is room again.
+pub type Pressed = tokio::sync::futures::OwnedNotified;
+
+/// A message that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "tests of the crate above make some")]
+pub struct Arrival {
+    /// Interests of this node that matched at the publisher.
+    pub interests: Interests,
+    /// The body as the publisher pushed it.
+    pub body: Bytes,
 }
 
 /// What became of a pushed message.

@@ -20,7 +20,8 @@ use cutter::Cutter;
 use insider::Insider;
 use talkie_discovery::{Groups, MeshKeys, Secret};
 use talkie_transport::{
-    Body, Config, Deliver, Inbound, Interest, Interests, ListenAt, PeerSender, Pushed, Room, Transport,
+    Body, Config, Deliver, Inbound, Interest, Interests, ListenAt, PeerSender, Pressed, Pushed, Room,
+    Transport,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -35,13 +36,16 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 struct Notes(UnboundedSender<Bytes>, UnboundedSender<PeerSender>);
 
 impl Deliver for Notes {
-    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) {
+    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed> {
         match what {
-            Inbound::Message { body, .. } => drop(self.0.send(body)),
+            Inbound::Messages(arrived) => {
+                arrived.iter().for_each(|arrival| drop(self.0.send(arrival.body.clone())));
+            }
             Inbound::Linked => drop(self.1.send(from.clone())),
             Inbound::Gap { .. } | Inbound::Lost => panic!("a loss: {what:?}"),
             _ => {}
         }
+        None
     }
 }
 

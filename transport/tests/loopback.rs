@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use talkie_discovery::{Groups, InterfaceSpec, MeshKeys, Partner, Secret};
 use talkie_transport::{
-    Config, Deliver, DownReason, Inbound, Interest, Interests, ListenAt, PeerEvent, PeerSender, Pushed,
-    Transport,
+    Arrival, Config, Deliver, DownReason, Inbound, Interest, Interests, ListenAt, PeerEvent, PeerSender,
+    Pressed, Pushed, Transport,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -36,11 +36,17 @@ enum Had {
 struct Notes(UnboundedSender<(PeerSender, Had)>);
 
 impl Deliver for Notes {
-    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) {
+    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed> {
         let had = match what {
             Inbound::Linked => Had::Linked,
             Inbound::Control(frame) => Had::Control(frame.to_vec()),
-            Inbound::Message { interests, body } => Had::Message(interests.to_vec(), body),
+            Inbound::Messages(arrived) => {
+                for Arrival { interests, body } in arrived {
+                    let had = Had::Message(interests.to_vec(), body.clone());
+                    let _ = self.0.send((from.clone(), had));
+                }
+                return None;
+            }
             Inbound::Gap { interests, exact } => Had::Gap(interests.to_vec(), exact),
             Inbound::Lost => Had::Lost,
             Inbound::Down => Had::Down,
@@ -48,6 +54,7 @@ impl Deliver for Notes {
             other => panic!("unknown to this test: {other:?}"),
         };
         let _ = self.0.send((from.clone(), had));
+        None
     }
 }
 

@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use talkie_transport::{Deliver, Inbound, Interest, PeerSender};
+use talkie_discovery::{NodeId, NodeName};
+use talkie_transport::{Arrival, Deliver, Inbound, Interest, PeerSender, Pressed};
 
 use super::outlet::Outlet;
 use super::registry::{Local, Registry};
 use crate::delivery::Message;
-use crate::proto::envelope;
+use crate::proto::envelope::{self, Envelope};
 
 impl Deliver for Registry<PeerSender> {
-    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) {
-        self.handle(from, what);
+    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed> {
+        self.handle(from, what)
     }
 }
 
 impl<P: Outlet> Registry<P> {
-    /// One arrival. Never waits but for short locks.
-    pub(crate) fn handle(&self, from: &P, what: Inbound<'_>) {
+    /// One arrival. Never waits but for short locks. Gives the word of when there is room again in a queue that it filled.
+    pub(crate) fn handle(&self, from: &P, what: Inbound<'_>) -> Option<Pressed> {
         match what {
-            Inbound::Message { interests, body } => self.message(from, interests, &body),
+            Inbound::Messages(arrived) => return self.messages(from, arrived),
             Inbound::Gap { interests, exact } => self.gap(from, interests, exact),
             Inbound::Control(frame) => self.control(from, frame),
             Inbound::Linked => self.linked(from),
@@ -40,43 +41,87 @@ impl<P: Outlet> Registry<P> {
             }
             _ => {}
         }
+        None
     }
 
-    fn message(&self, from: &P, interests: &[Interest], body: &Bytes) {
-        let envelope = match envelope::decode(body) {
-            Ok(envelope) => envelope,
-            Err(error) => return note(&self.counters.malformed, from, &error),
-        };
-        let mut message: Option<Message> = None;
-        let mut last = None;
+    /// Messages that follow each other for the same interest, most often all, are looked up and queued together.
+    fn messages(&self, from: &P, arrived: &[Arrival]) -> Option<Pressed> {
+        let sender = Sender { from: from.id(), name: from.name() };
+        let (mut pressed, mut run) = (None, None::<(Interest, Arc<Local>)>);
+        let mut together = Vec::with_capacity(arrived.len());
+        for Arrival { interests, body } in arrived {
+            let [interest] = interests[..] else {
+                pressed = flush(&run, &mut together).or(pressed);
+                pressed = self.message(from, &sender, interests, body).or(pressed);
+                continue;
+            };
+            if run.as_ref().is_none_or(|(known, _)| *known != interest) {
+                pressed = flush(&run, &mut together).or(pressed);
+                run = self.local(interest.id).map(|local| (interest, local));
+            }
+            // One that has just been withdrawn: nobody is owed anything.
+            let Some((_, local)) = &run else { continue };
+            let Some(envelope) = self.envelope(from, body) else { continue };
+            let Some(message) = self.open_message(from, &sender, local, envelope) else { continue };
+            if local.wants(&message.topic) {
+                together.push(message);
+            } else {
+                note(&self.counters.mismatched, from, &MISMATCH);
+            }
+        }
+        flush(&run, &mut together).or(pressed)
+    }
+
+    /// A message for several interests.
+    fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: &Bytes) -> Option<Pressed> {
+        let mut envelope = Some(self.envelope(from, body)?);
+        let (mut message, mut last, mut pressed) = (None::<Message>, None, None);
         for interest in interests {
             // In ascending order, so that no subscription gets a message twice.
             if last.is_some_and(|last| last >= interest.id) {
-                return note(&self.counters.mismatched, from, &"interests out of order");
+                note(&self.counters.mismatched, from, &"interests out of order");
+                return pressed;
             }
             last = Some(interest.id);
-            // One that has just been withdrawn: nobody is owed anything.
             let Some(local) = self.local(interest.id) else { continue };
-            if message.is_none() {
-                let topic = match local.pattern.as_topic() {
-                    // The most frequent case needs no parsing and no memory.
-                    Some(topic) if topic.as_str() == envelope.topic => topic,
-                    _ => match envelope.topic.parse() {
-                        Ok(topic) => topic,
-                        Err(error) => return note(&self.counters.malformed, from, &error),
-                    },
-                };
-                let (from, name) = (from.id(), from.name());
-                let payload = envelope.payload.clone();
-                message = Some(Message { topic, from, name, seq: envelope.seq, payload });
+            if let Some(envelope) = envelope.take() {
+                message = Some(self.open_message(from, sender, &local, envelope)?);
             }
             let Some(message) = &message else { continue };
-            if local.pattern.matches(&message.topic) {
-                deliver(&local, Some(interest.epoch), message);
+            if local.wants(&message.topic) {
+                pressed = deliver(&local, Some(interest.epoch), message).1.or(pressed);
             } else {
-                note(&self.counters.mismatched, from, &"a topic that the interest does not want");
+                note(&self.counters.mismatched, from, &MISMATCH);
             }
         }
+        pressed
+    }
+
+    fn envelope<'a>(&self, from: &P, body: &'a Bytes) -> Option<Envelope<'a>> {
+        envelope::decode(body).map_err(|error| note(&self.counters.malformed, from, &error)).ok()
+    }
+
+    fn open_message(
+        &self,
+        from: &P,
+        sender: &Sender,
+        local: &Local,
+        envelope: Envelope<'_>,
+    ) -> Option<Message> {
+        let topic = match &local.exact {
+            // The most frequent case needs no parsing and no memory.
+            Some(topic) if topic.as_str() == envelope.topic => topic.clone(),
+            _ => match envelope.topic.parse() {
+                Ok(topic) => topic,
+                Err(error) => {
+                    note(&self.counters.malformed, from, &error);
+                    return None;
+                }
+            },
+        };
+        let Sender { from, name } = sender;
+        let Envelope { seq, payload, .. } = envelope;
+        Some(Message { topic, from: *from, name: name.clone(), seq, payload })
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {
@@ -126,11 +171,41 @@ impl<P: Outlet> Registry<P> {
     }
 }
 
-/// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many.
-pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Message) -> usize {
+/// Who sent what arrived.
+struct Sender {
+    from: NodeId,
+    name: NodeName,
+}
+
+const MISMATCH: &str = "a topic that the interest does not want";
+
+/// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many, and whether one of
+/// them is full.
+pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Message) -> (usize, Option<Pressed>) {
+    let (mut reached, mut pressed) = (0, None);
+    for joined in local.joined().iter().filter(|joined| epoch.is_none_or(|epoch| joined.epoch <= epoch)) {
+        pressed = joined.queue.push(message.clone()).or(pressed);
+        reached += 1;
+    }
+    (reached, pressed)
+}
+
+/// Puts the messages that arrived for one interest into its queues.
+fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Message>) -> Option<Pressed> {
+    let (interest, local) = run.as_ref().filter(|_| !together.is_empty())?;
     let joined = local.joined();
-    let reached = joined.iter().filter(|joined| epoch.is_none_or(|epoch| joined.epoch <= epoch));
-    reached.map(|joined| joined.queue.push(message.clone())).count()
+    let mut queues = joined.iter().filter(|joined| joined.epoch <= interest.epoch).peekable();
+    let mut pressed = None;
+    while let Some(joined) = queues.next() {
+        let full = if queues.peek().is_some() {
+            joined.queue.push_all(together.iter().cloned())
+        } else {
+            joined.queue.push_all(together.drain(..))
+        };
+        pressed = full.or(pressed);
+    }
+    together.clear();
+    pressed
 }
 
 /// Counts what a faulty peer sent; told at the first, second, fourth, … so that it cannot flood the log.

@@ -1,7 +1,5 @@
 //! One publish: matched once, encoded once, handed to each peer and to the subscriptions here.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,13 +8,14 @@ use talkie_transport::{Body, LARGE, PeerSender, Pushed, Room};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
+use super::order::{Order, Route};
 use super::outlet::Outlet;
-use super::registry::{BusState, Local, Registry, lock};
+use super::registry::{BusState, Registry, lock};
 use crate::delivery::{Message, Receipt};
 use crate::error::Closed;
 use crate::proto::envelope;
 use crate::proto::index::Matches;
-use crate::topic::{BusName, Topic};
+use crate::topic::Topic;
 
 /// What is published, and by whom.
 #[derive(Debug)]
@@ -40,11 +39,11 @@ impl<P: Outlet> BusState<P> {
     /// Publishes, unless a peer should be waited for first.
     pub(crate) fn attempt(&self, publication: &Publication) -> Attempt<P> {
         let now = Instant::now();
-        let mut sequence = lock(&self.sequence);
-        let matches = self.index.matches(&publication.topic);
+        let mut order = lock(&self.order);
+        let route = order.route(&self.name, &self.index, &publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
-        for (peer, _) in &matches.remote {
+        for (peer, _) in &route.matches.remote {
             if let Room::Wait { until } = peer.room(publication.payload.len(), now)
                 && until > now
             {
@@ -54,62 +53,55 @@ impl<P: Outlet> BusState<P> {
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
         }
-        Attempt::Done(hand_out(&mut sequence, &self.name, &matches, publication, now))
+        Attempt::Done(hand_out(&mut order, &route, publication, now))
     }
 
     /// Publishes, with a gap for peers that are full.
     pub(crate) fn publish_now(&self, publication: &Publication) -> Receipt {
         let now = Instant::now();
-        let mut sequence = lock(&self.sequence);
-        let matches = self.index.matches(&publication.topic);
-        hand_out(&mut sequence, &self.name, &matches, publication, now)
+        let mut order = lock(&self.order);
+        let route = order.route(&self.name, &self.index, &publication.topic);
+        hand_out(&mut order, &route, publication, now)
     }
 }
 
-/// Numbers a publication and gives it to all that want it. The sequence is held from the match to the last push,
-/// so that all receivers see one order.
+/// Numbers a publication and gives it to all that want it. The order is held from the match to the last push, so that
+/// all receivers see one order.
 fn hand_out<P: Outlet>(
-    sequence: &mut u64,
-    bus: &BusName,
-    matches: &Matches<P, Arc<Local>>,
+    order: &mut Order<P>,
+    route: &Route<P>,
     publication: &Publication,
     now: Instant,
 ) -> Receipt {
     let Publication { topic, payload, from, name } = publication;
-    *sequence += 1;
-    let seq = *sequence;
+    order.sequence += 1;
+    let seq = order.sequence;
+    let Matches { local, remote } = &route.matches;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
-    if !matches.remote.is_empty() {
-        let body = body(seq, topic, payload);
-        let flow = flow(bus, topic);
-        for (peer, interests) in &matches.remote {
+    if !remote.is_empty() {
+        let body = body(order, topic, payload);
+        for (peer, interests) in remote {
             receipt.nodes += usize::from(peer.is_up());
-            receipt.overflowed +=
-                usize::from(peer.push(interests, flow, payload.len(), &body, now) == Pushed::Overflowed);
+            receipt.overflowed += usize::from(
+                peer.push(interests, route.flow, payload.len(), &body, now) == Pushed::Overflowed,
+            );
         }
     }
-    if !matches.local.is_empty() {
+    if !local.is_empty() {
         let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
         let message = Message { topic, from: *from, name, seq, payload };
-        receipt.local = matches.local.iter().map(|local| deliver(local, None, &message)).sum();
+        receipt.local = local.iter().map(|local| deliver(local, None, &message).0).sum();
     }
     receipt
 }
 
 /// What peers get. A large payload is shared and not copied: that would hold up whoever publishes on the same bus.
-fn body(seq: u64, topic: &Topic, payload: &Bytes) -> Body {
+fn body<P: Outlet>(order: &mut Order<P>, topic: &Topic, payload: &Bytes) -> Body {
     if payload.len() > LARGE {
-        Body::new(envelope::encode(seq, topic, &[]), payload.clone())
+        Body::new(envelope::encode(order.sequence, topic, &[]), payload.clone())
     } else {
-        envelope::encode(seq, topic, payload).into()
+        order.body(topic, payload).into()
     }
-}
-
-/// Names the order that must hold: that of one topic of one bus. Two that share a name by chance only wait more.
-fn flow(bus: &BusName, topic: &Topic) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (bus.as_str(), topic.as_str()).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Publishes, waiting for room as long as that is of use.

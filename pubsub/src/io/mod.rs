@@ -4,6 +4,7 @@ pub(crate) mod counters;
 pub(crate) mod dispatch;
 pub(crate) mod fanout;
 pub(crate) mod keys;
+mod order;
 pub(crate) mod outlet;
 pub(crate) mod queue;
 pub(crate) mod registry;

@@ -1,16 +1,27 @@
 //! One subscription's queue: a bounded backlog between the dispatching tasks and the one that reads.
 
-use std::sync::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use talkie_discovery::NodeId;
+use talkie_transport::Pressed;
+use tokio::sync::Notify;
 
 use super::registry::lock;
 use crate::delivery::{Delivery, Message, QueueLimits};
 use crate::metrics::Deliveries;
 use crate::proto::backlog::Backlog;
 
-/// Filled by any task, read by one. The lock is held for a push or a pop, never while waking.
+/// What is taken out at once: the lock is then taken once for all of it. A sixteenth of what may wait, so many deliveries and
+/// bytes at most.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: usize = 64 * 1024;
+/// How long a full queue asks those who fill it to give way, once until it is half empty.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Filled by any task, read by one. The lock is held for some pushes or pops, never while waking.
 #[derive(Debug)]
 pub(crate) struct Queue(Mutex<State>);
 
@@ -19,6 +30,10 @@ struct State {
     backlog: Backlog,
     /// The reader, while it waits.
     reader: Option<Waker>,
+    /// Since when it is nearly full, until it is half empty.
+    full: Option<Instant>,
+    /// Told when it is half empty.
+    eased: Arc<Notify>,
     /// Nothing more comes in; what waits is still read.
     closed: bool,
     /// Losses and misfits are counted here; the backlog counts what it pushes out.
@@ -30,20 +45,30 @@ impl Queue {
         Self(Mutex::new(State {
             backlog: Backlog::new(limits),
             reader: None,
+            full: None,
+            eased: Arc::default(),
             closed: false,
             counted: Deliveries::default(),
         }))
     }
 
-    pub(crate) fn push(&self, message: Message) {
+    /// The word of when it is half empty, where this nearly fills it and whoever fills it should give way.
+    pub(crate) fn push(&self, message: Message) -> Option<Pressed> {
+        self.push_all([message])
+    }
+
+    /// As [`Self::push`], in their order.
+    pub(crate) fn push_all(&self, messages: impl IntoIterator<Item = Message>) -> Option<Pressed> {
         self.add(|backlog, counted| {
-            counted.received += 1;
-            backlog.push(message);
-        });
+            for message in messages {
+                counted.received += 1;
+                backlog.push(message);
+            }
+        })
     }
 
     pub(crate) fn push_gap(&self, from: NodeId, missed: u64, exact: bool) {
-        self.add(|backlog, counted| {
+        let _ = self.add(|backlog, counted| {
             counted.missed = counted.missed.saturating_add(missed);
             counted.uncounted += u64::from(!exact);
             backlog.push_gap(from, missed, exact);
@@ -61,14 +86,26 @@ impl Queue {
         }
     }
 
-    /// What waits, without waiting for more.
+    /// What waits, one after the other.
+    #[cfg(test)]
     pub(crate) fn pop(&self) -> Option<Delivery> {
         lock(&self.0).backlog.pop()
     }
 
-    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+    /// Moves the oldest of what waits into `taken`, without waiting for more.
+    pub(crate) fn take(&self, taken: &mut VecDeque<Delivery>) {
+        lock(&self.0).take(taken);
+    }
+
+    /// The next delivery; those that were taken out with it are in `taken` then.
+    pub(crate) fn poll_pop(
+        &self,
+        taken: &mut VecDeque<Delivery>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Delivery>> {
         let mut state = lock(&self.0);
-        match state.backlog.pop() {
+        state.take(taken);
+        match taken.pop_front() {
             Some(delivery) => Poll::Ready(Some(delivery)),
             None if state.closed => Poll::Ready(None),
             None => {
@@ -94,17 +131,39 @@ impl Queue {
         (waiting as u64, bytes as u64, Deliveries { dropped, ..state.counted })
     }
 
-    fn add(&self, add: impl FnOnce(&mut Backlog, &mut Deliveries)) {
+    fn add(&self, add: impl FnOnce(&mut Backlog, &mut Deliveries)) -> Option<Pressed> {
         let mut state = lock(&self.0);
         if state.closed {
-            return;
+            return None;
         }
         let State { backlog, counted, .. } = &mut *state;
         add(backlog, counted);
+        let pressed = state.press();
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
+        pressed
+    }
+}
+
+impl State {
+    fn take(&mut self, taken: &mut VecDeque<Delivery>) {
+        self.backlog.take(TOGETHER, TOGETHER_BYTES, taken);
+        if self.full.is_some() && self.backlog.is_half_empty() {
+            self.full = None;
+            self.eased.notify_waiters();
+        }
+    }
+
+    /// The word that whoever fills a nearly full queue waits for; none where the reader had its time and is slower still.
+    fn press(&mut self) -> Option<Pressed> {
+        if !self.backlog.is_nearly_full() {
+            return None;
+        }
+        let now = Instant::now();
+        let since = *self.full.get_or_insert(now);
+        (now.saturating_duration_since(since) < PATIENCE).then(|| Arc::clone(&self.eased).notified_owned())
     }
 }

@@ -10,6 +10,7 @@ use talkie_transport::Interest;
 use tokio::sync::Notify;
 
 use super::counters::Counters;
+use super::order::Order;
 use super::outlet::Outlet;
 use super::queue::Queue;
 use crate::delivery::QueueLimits;
@@ -25,7 +26,7 @@ const MAX_FORGOTTEN: usize = 1_024;
 
 /// The shared state of one node.
 ///
-/// Order of locks: a bus's sequence or the members, then an index, then a peer's outbox. A message that arrives
+/// Order of locks: a bus's order or the members, then an index, then a peer's outbox. A message that arrives
 /// takes none of the first two.
 #[derive(Debug)]
 pub(crate) struct Registry<P: Outlet> {
@@ -60,14 +61,16 @@ pub(super) struct Members<P: Outlet> {
 pub(crate) struct BusState<P: Outlet> {
     pub(crate) name: BusName,
     pub(super) index: Index<P, Arc<Local>>,
-    /// The last number given to a publish; held while one is matched and pushed, so that order is the same for all.
-    pub(super) sequence: Mutex<u64>,
+    /// Held while one is matched and pushed, so that order is the same for all.
+    pub(super) order: Mutex<Order<P>>,
 }
 
 /// An own interest: the subscriptions that share a pattern.
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(super) pattern: Pattern,
+    /// The topic that the pattern is, if it has no wildcard.
+    pub(super) exact: Option<Topic>,
     /// Replaced as a whole when one joins or leaves, so that delivering holds no lock.
     joined: RwLock<Arc<[Joined]>>,
 }
@@ -115,7 +118,7 @@ impl<P: Outlet> Registry<P> {
                     index.set_remote(peer, &wanted.pattern, interest);
                 }
             }
-            Arc::new(BusState { name: name.clone(), index, sequence: Mutex::new(0) })
+            Arc::new(BusState { name: name.clone(), index, order: Mutex::default() })
         });
         Ok(Arc::clone(bus))
     }
@@ -135,8 +138,11 @@ impl<P: Outlet> Registry<P> {
         match known {
             Some(local) => local.change(|all| all.push(joined)),
             None => {
-                let local =
-                    Arc::new(Local { pattern: pattern.clone(), joined: RwLock::new(Arc::from([joined])) });
+                let local = Arc::new(Local {
+                    pattern: pattern.clone(),
+                    exact: pattern.as_topic(),
+                    joined: RwLock::new(Arc::from([joined])),
+                });
                 self.locals.insert(id, Arc::clone(&local));
                 bus.index.set_local(pattern, local);
             }
@@ -334,6 +340,14 @@ impl<P: Outlet> Members<P> {
 }
 
 impl Local {
+    /// Whether it is for messages of the topic.
+    pub(super) fn wants(&self, topic: &Topic) -> bool {
+        match &self.exact {
+            Some(exact) => exact == topic,
+            None => self.pattern.matches(topic),
+        }
+    }
+
     /// The subscriptions of the moment.
     pub(super) fn joined(&self) -> Arc<[Joined]> {
         Arc::clone(&self.joined.read().unwrap_or_else(PoisonError::into_inner))

@@ -75,6 +75,33 @@ impl Backlog {
         Some(oldest)
     }
 
+    /// Moves the oldest deliveries to the end of `taken`: a sixteenth of what may wait, `most` of them, and no further one once
+    /// they have `bytes`.
+    pub fn take(&mut self, most: usize, bytes: usize, taken: &mut VecDeque<Delivery>) {
+        let most = most.min(self.limits.messages / 16).max(1);
+        let mut sum = 0;
+        for _ in 0..most {
+            let before = self.bytes + self.long;
+            let Some(delivery) = self.pop() else { return };
+            taken.push_back(delivery);
+            sum += before - (self.bytes + self.long);
+            if sum >= bytes {
+                return;
+            }
+        }
+    }
+
+    /// Whether at most half of the limits is taken.
+    pub fn is_half_empty(&self) -> bool {
+        self.waiting.len() <= self.limits.messages / 2 && self.bytes <= self.limits.bytes / 2
+    }
+
+    /// Whether less than a quarter of one of the limits is left.
+    pub fn is_nearly_full(&self) -> bool {
+        let QueueLimits { messages, bytes } = self.limits;
+        self.waiting.len() > messages - messages / 4 || self.bytes > bytes - bytes / 4
+    }
+
     /// Deliveries that wait, and the bytes that they are charged.
     pub fn waiting(&self) -> (usize, usize) {
         (self.lost.len() + self.waiting.len(), self.bytes + self.long)

@@ -48,12 +48,17 @@ struct Head<'a> {
 /// long to be copied follows.
 pub fn encode(seq: u64, topic: &Topic, payload: &[u8]) -> Bytes {
     let mut body = BytesMut::with_capacity(MAX_OVERHEAD + payload.len());
+    put(&mut body, seq, topic, payload);
+    body.freeze()
+}
+
+/// Appends the same to `body`: [`MAX_OVERHEAD`] and the payload's bytes at most.
+pub fn put(body: &mut BytesMut, seq: u64, topic: &Topic, payload: &[u8]) {
     body.put_u8(PUBLISH);
-    put_varint(&mut body, seq);
-    put_varint(&mut body, topic.as_str().len() as u64);
+    put_varint(body, seq);
+    put_varint(body, topic.as_str().len() as u64);
     body.put_slice(topic.as_str().as_bytes());
     body.put_slice(payload);
-    body.freeze()
 }
 
 /// Reads a body; costs no memory, since everything in the result borrows from it.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use dashmap::DashMap;
@@ -20,6 +21,8 @@ use crate::topic::{Pattern, Topic};
 pub struct Index<P: Eq + Hash, L> {
     exact: DashMap<Topic, Wants<P, L>>,
     wild: RwLock<PatternMap<Wants<P, L>>>,
+    /// Grows with each change, after it.
+    version: AtomicU64,
 }
 
 /// Who wants one pattern.
@@ -41,7 +44,7 @@ pub struct Matches<P, L> {
 
 impl<P: Eq + Hash, L> Default for Index<P, L> {
     fn default() -> Self {
-        Self { exact: DashMap::new(), wild: RwLock::default() }
+        Self { exact: DashMap::new(), wild: RwLock::default(), version: AtomicU64::new(0) }
     }
 }
 
@@ -75,6 +78,11 @@ impl<P: Clone + Eq + Hash, L: Clone> Index<P, L> {
         self.change(pattern, |wants| {
             wants.remote.retain(|(known, interest)| known != peer || interest.id != id)
         });
+    }
+
+    /// Grows with each change: what was matched under the same version before is still right.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Everything that wants the topic.
@@ -126,6 +134,11 @@ impl<P: Clone + Eq + Hash, L: Clone> Index<P, L> {
     }
 
     fn change(&self, pattern: &Pattern, change: impl FnOnce(&mut Wants<P, L>)) {
+        self.change_wants(pattern, change);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn change_wants(&self, pattern: &Pattern, change: impl FnOnce(&mut Wants<P, L>)) {
         if let Some(topic) = pattern.as_topic() {
             match self.exact.entry(topic) {
                 Entry::Occupied(mut entry) => {

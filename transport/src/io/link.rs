@@ -22,7 +22,6 @@ use crate::proto::handshake::{
     Authenticated, FIRST_LEN, HandshakeError, Identity, Initiator, MAX_LEN, PREAMBLE, RANGE, Responder,
 };
 use crate::proto::mesh::{DialNumber, LinkNumber, Offer};
-use crate::proto::open::Open;
 use crate::proto::record::{ControlFrames, Farewell, Kind, Lane, RecordError, put_control, take_varint};
 use crate::proto::seal::Seal;
 use crate::stats::Counters;
@@ -261,8 +260,7 @@ impl Setup {
         via: Via,
     ) -> Result<Established, SetupError> {
         let Authenticated { id, keys, .. } = peer;
-        let mut seal = Seal::new(Arc::clone(&keys));
-        let mut open = Open::new(keys);
+        let (mut seal, mut open) = keys.directions()?;
         let hello = context.hello(id, via, self.addr);
         let mut body = postcard::to_stdvec(&hello).map_err(|_| SetupError::Hello)?;
         body.extend(HostMark::to_bytes(context.host));
@@ -283,7 +281,7 @@ impl Setup {
             if lane != Lane::Control {
                 return Err(RecordError::OutOfOrder.into());
             }
-            let mut frames = ControlFrames(content);
+            let mut frames = ControlFrames(&content);
             while let Some(frame) = frames.next() {
                 let (kind, mut body) = frame?;
                 match kind {

@@ -14,12 +14,12 @@ use super::input::Input;
 use super::session::{Session, lock};
 use super::stream::Stream;
 use crate::events::DownReason;
-use crate::peer::{Deliver, Inbound, PeerSender};
+use crate::peer::{Arrival, Deliver, Inbound, PeerSender, Pressed};
 use crate::proto::inbox::{Admit, Begin, Inbox};
 use crate::proto::liveness::Liveness;
 use crate::proto::members;
 use crate::proto::mesh::LinkNumber;
-use crate::proto::open::{Open, Reassembly};
+use crate::proto::open::{Copies, Open, Reassembly};
 use crate::proto::record::{
     ControlFrames, DataFrame, FRAME_OVERHEAD, Farewell, Kind, Lane, MAX_FRAME, RecordError, parse_data,
     put_varint, take_varint,
@@ -35,16 +35,29 @@ const READ_SMALL: usize = 4 * 1024;
 /// Room for one read while reads come back full: four records.
 const READ_LARGE: usize = 256 * 1024;
 
-/// What of messages has come and is not whole yet.
+/// Messages that are handed over at once: the locks on their way are then taken once for all of them.
+const TOGETHER: usize = 128;
+/// How long a reader gives way to those who read from a full queue. A slice of the scheduler's is 3 ms, and two of them may
+/// pass before they run.
+const GIVE_WAY: Duration = Duration::from_millis(10);
+
+/// What of messages has come and is not whole yet, or not handed over.
 pub(crate) struct Lanes {
     data: Reassembly,
     bulk: BulkIn,
+    copies: Copies,
+    arrived: Vec<Arrival>,
 }
 
 impl Lanes {
     /// For messages of up to `max_message` bytes.
     pub(crate) fn new(max_message: usize, budget: Arc<Budget>) -> Self {
-        Self { data: Reassembly::new(MAX_FRAME), bulk: BulkIn::new(max_message + FRAME_OVERHEAD, budget) }
+        Self {
+            data: Reassembly::new(MAX_FRAME),
+            bulk: BulkIn::new(max_message + FRAME_OVERHEAD, budget),
+            copies: Copies::default(),
+            arrived: Vec::new(),
+        }
     }
 }
 
@@ -125,8 +138,13 @@ impl LinkIn {
         }
         loop {
             match self.handle(&from, &mut next, &mut acks) {
-                Ok(None) => {}
-                Ok(Some(end)) => return end,
+                Ok(Handled::All) => {}
+                Ok(Handled::Pressed(pressed)) => {
+                    // Late or not: whoever reads has had its time, and others wait behind it.
+                    let _ = tokio::time::timeout(GIVE_WAY, pressed).await;
+                    continue;
+                }
+                Ok(Handled::End(end)) => return end,
                 Err(e) => return End::Protocol(e),
             }
             self.acknowledge(&mut acks);
@@ -166,13 +184,18 @@ impl LinkIn {
         Control { session, number: *number, live, from, addr: *addr, inputs }
     }
 
-    /// Handles every whole record that was read.
+    /// Handles every whole record that was read, or those until somebody's queue is full.
     fn handle(
         &mut self,
         from: &PeerSender,
         next: &mut Option<u64>,
         acks: &mut Acks,
-    ) -> Result<Option<End>, RecordError> {
+    ) -> Result<Handled, RecordError> {
+        // What was left when a queue was full.
+        match self.deliver_data(from, next, acks)? {
+            Handled::All => {}
+            other => return Ok(other),
+        }
         let mut heard = false;
         while let Some((lane, content)) = self.open.next(&mut self.wire)? {
             // Only what authenticates is a sign of life, whatever else trickles in.
@@ -181,22 +204,15 @@ impl LinkIn {
             }
             match lane {
                 Lane::Data => {
-                    self.lanes.data.push(content);
                     acks.bytes += content.len();
-                    if !deliver_data(
-                        &self.session,
-                        self.number,
-                        &mut self.lanes,
-                        &*self.deliver,
-                        from,
-                        next,
-                        acks,
-                    )? {
-                        return Ok(Some(End::Replaced));
+                    self.lanes.data.push(content);
+                    match self.deliver_data(from, next, acks)? {
+                        Handled::All => {}
+                        other => return Ok(other),
                     }
                 }
                 Lane::Bulk => {
-                    self.lanes.bulk.push(content)?;
+                    self.lanes.bulk.push(&content)?;
                     // As on the sending side: others that wait for a processor have their turn.
                     std::thread::yield_now();
                 }
@@ -209,14 +225,70 @@ impl LinkIn {
                         addr: self.addr,
                         inputs: &self.inputs,
                     };
-                    if let Some(end) = control.handle_all(content, &*self.deliver, next, acks)? {
-                        return Ok(Some(end));
+                    if let Some(end) = control.handle_all(&content, &*self.deliver, next, acks)? {
+                        return Ok(Handled::End(end));
                     }
                     self.session.write(self.number);
                 }
             }
         }
-        Ok(None)
+        Ok(Handled::All)
+    }
+
+    /// Delivers every whole frame, or those until somebody's queue is full.
+    fn deliver_data(
+        &mut self,
+        from: &PeerSender,
+        next: &mut Option<u64>,
+        acks: &mut Acks,
+    ) -> Result<Handled, RecordError> {
+        let Self { session, number, lanes, deliver, .. } = self;
+        if lanes.data.is_empty() {
+            return Ok(Handled::All);
+        }
+        let mut inbox = lock(&session.inbox);
+        if session.current() != *number {
+            // A newer link is in use, and will bring the same again.
+            return Ok(Handled::End(End::Replaced));
+        }
+        let Lanes { data, bulk, copies, arrived } = lanes;
+        let mut pressed = None;
+        while pressed.is_none()
+            && let Some(frame) = data.next_frame()?
+        {
+            let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
+            let admit = inbox.admit(*at);
+            *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
+            acks.records += 1;
+            let frame = parse_data(frame)?;
+            // Also one that was had before came in pieces, which make way for the next.
+            let large = matches!(frame, DataFrame::Large { .. }).then(|| bulk.take()).transpose()?;
+            match admit {
+                Admit::Duplicate => continue,
+                Admit::Hole => return Err(RecordError::OutOfOrder),
+                Admit::Deliver => {}
+            }
+            match (frame, large) {
+                (DataFrame::Message { interests, body }, _) => {
+                    arrived.push(Arrival { interests, body: copies.copy(body) });
+                    if arrived.len() >= TOGETHER {
+                        pressed = hand_over(session, &**deliver, from, arrived);
+                    }
+                }
+                (DataFrame::Large { interests }, Some(body)) => {
+                    arrived.push(Arrival { interests, body });
+                    pressed = hand_over(session, &**deliver, from, arrived);
+                }
+                (DataFrame::Gap { missed, exact }, _) => {
+                    pressed = hand_over(session, &**deliver, from, arrived);
+                    let gap = deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
+                    pressed = pressed.or(gap);
+                }
+                (DataFrame::Large { .. } | DataFrame::Unknown, _) => {}
+            }
+        }
+        let last = hand_over(session, &**deliver, from, arrived);
+        Ok(pressed.or(last).map_or(Handled::All, Handled::Pressed))
     }
 
     /// Sends an acknowledgement when one is due, or plans it.
@@ -248,46 +320,29 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-/// Delivers every whole frame. `false`: a newer link is in use, and will bring the same again.
-fn deliver_data(
+/// Hands over what has arrived.
+fn hand_over(
     session: &Session,
-    number: LinkNumber,
-    lanes: &mut Lanes,
     deliver: &dyn Deliver,
     from: &PeerSender,
-    next: &mut Option<u64>,
-    acks: &mut Acks,
-) -> Result<bool, RecordError> {
-    let mut inbox = lock(&session.inbox);
-    if session.current() != number {
-        return Ok(false);
+    arrived: &mut Vec<Arrival>,
+) -> Option<Pressed> {
+    if arrived.is_empty() {
+        return None;
     }
-    while let Some(frame) = lanes.data.next_frame()? {
-        let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
-        let admit = inbox.admit(*at);
-        *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
-        acks.records += 1;
-        let frame = parse_data(&frame)?;
-        // Also one that was had before came in pieces, which make way for the next.
-        let large = matches!(frame, DataFrame::Large { .. }).then(|| lanes.bulk.take()).transpose()?;
-        match admit {
-            Admit::Duplicate => continue,
-            Admit::Hole => return Err(RecordError::OutOfOrder),
-            Admit::Deliver => {}
-        }
-        match (frame, large) {
-            (DataFrame::Message { interests, body }, _) | (DataFrame::Large { interests }, Some(body)) => {
-                session.received.messages.add(1);
-                session.received.bytes.add(body.len() as u64);
-                deliver.deliver(from, Inbound::Message { interests: &interests, body });
-            }
-            (DataFrame::Gap { missed, exact }, _) => {
-                deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
-            }
-            (DataFrame::Large { .. } | DataFrame::Unknown, _) => {}
-        }
-    }
-    Ok(true)
+    session.received.messages.add(arrived.len() as u64);
+    session.received.bytes.add(arrived.iter().map(|arrival| arrival.body.len() as u64).sum());
+    let pressed = deliver.deliver(from, Inbound::Messages(arrived));
+    arrived.clear();
+    pressed
+}
+
+/// How handling what was read came out.
+enum Handled {
+    All,
+    /// Somebody should read first.
+    Pressed(Pressed),
+    End(End),
 }
 
 struct Control<'a> {
@@ -350,12 +405,12 @@ impl Control<'_> {
                 *next = Some(first);
                 let Some(mut inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
                 if inbox.start(generation, first) == Begin::Lost {
-                    deliver.deliver(self.from, Inbound::Lost);
+                    let _ = deliver.deliver(self.from, Inbound::Lost);
                 }
             }
             Kind::Above => {
                 let Some(_inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
-                deliver.deliver(self.from, Inbound::Control(body));
+                let _ = deliver.deliver(self.from, Inbound::Control(body));
             }
             Kind::Members => {
                 let told = members::parse(body, self.addr)?;

@@ -76,6 +76,8 @@ pub(crate) struct Session {
     max_message: usize,
     name: Mutex<NodeName>,
     up: AtomicBool,
+    /// More than half of the outbox is taken: who publishes asks for room.
+    tight: AtomicBool,
     /// Number of the link in use; 0 for none.
     current: AtomicU64,
     rtt_us: AtomicU64,
@@ -102,6 +104,7 @@ impl Session {
             max_message,
             name: Mutex::new(name),
             up: AtomicBool::new(false),
+            tight: AtomicBool::new(false),
             current: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
             out: Mutex::new(Out {
@@ -192,6 +195,7 @@ impl Session {
         }
         let queued = fits && out.outbox.push(interests, flow, body);
         out.tally.pushed(queued, fits, self.is_up(), body.len());
+        self.note_room(&mut out);
         if let Some(messages) = &mut out.in_doubt {
             *messages += 1;
         }
@@ -209,15 +213,27 @@ impl Session {
         }
     }
 
+    /// Keeps [`Self::tight`] true. A stall ends where half of the room is free.
+    fn note_room(&self, out: &mut Out) {
+        let tight = !out.outbox.is_half_free() || out.outbox.is_overflowing();
+        if !tight && self.tight.load(Ordering::Relaxed) {
+            out.stalls = [Stall::None; 2];
+        }
+        self.tight.store(tight, Ordering::Release);
+    }
+
     /// See [`crate::PeerSender::room`].
     pub(crate) fn room(&self, payload: usize, now: Instant) -> Room {
+        if !self.tight.load(Ordering::Acquire) {
+            // Most often: no lock for what needs none.
+            return Room::Free;
+        }
         let mut out = self.out();
         let Out { link, outbox, stalls, acked, .. } = &mut *out;
         if link.is_none() || outbox.is_overflowing() {
             return Room::Stalled;
         }
         if outbox.is_half_free() {
-            *stalls = [Stall::None; 2];
             return Room::Free;
         }
         let [large, other] = stalls;
@@ -294,6 +310,7 @@ impl Session {
         let mut out = self.out();
         out.acked = Instant::now();
         out.outbox.acknowledge(number);
+        self.note_room(&mut out);
         // A gap may just have become a record.
         let Out { link, outbox, .. } = &mut *out;
         if let Some(link) = link.as_ref().filter(|_| outbox.has_unsent()) {
@@ -344,6 +361,7 @@ impl Session {
         };
         let first = out.outbox.resume(received);
         out.stalls = [Stall::None; 2];
+        self.note_room(&mut out);
         out.acked = Instant::now();
         out.in_doubt = None;
         out.peer_max = peer_max;
@@ -388,6 +406,7 @@ impl Session {
         let mut out = lock(&self.out);
         if out.link.is_none() {
             out.outbox.set_limit(limit.min(limit_for(self.max_message)));
+            self.note_room(&mut out);
         }
     }
 

@@ -45,7 +45,6 @@ pub(crate) struct LinkOut {
     /// Whose turn it is where both wait: a piece of a large message, or the data lane.
     bulk_next: bool,
     control: Vec<u8>,
-    content: Vec<u8>,
     wire: Vec<u8>,
     written: usize,
     /// Bytes written on this link.
@@ -67,7 +66,6 @@ impl LinkOut {
             window: Window::new(MIN_WINDOW),
             bulk_next: false,
             control: Vec::new(),
-            content: Vec::new(),
             wire: Vec::new(),
             written: 0,
             sent: 0,
@@ -95,10 +93,10 @@ impl LinkOut {
     }
 
     fn seal_control(&mut self) -> io::Result<()> {
-        self.content.clear();
-        self.content.push(Lane::Control as u8);
-        self.content.append(&mut self.control);
-        self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)
+        let begin = Seal::begin(&mut self.wire);
+        self.wire.push(Lane::Control as u8);
+        self.wire.append(&mut self.control);
+        self.seal.finish(&mut self.wire, begin).map_err(io::Error::other)
     }
 
     /// Whether the writer task has something to do.
@@ -134,22 +132,25 @@ impl LinkOut {
     /// Whether what was sealed is a piece of a large message.
     fn seal_next(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<bool> {
         let (data, piece) = (outbox.has_unsent(), bulk && self.has_piece(outbox));
-        self.content.clear();
-        if piece && (self.bulk_next || !data) {
-            self.bulk_next = false;
-            self.content.push(Lane::Bulk as u8);
-            let Some(piece) = outbox.poll_piece(&mut self.content) else { return Ok(false) };
-            self.window.handle_sent(piece.len, piece.last);
-        } else if data {
-            self.bulk_next = true;
-            self.touched = Instant::now();
-            self.content.push(Lane::Data as u8);
-            outbox.poll_transmit(&mut self.content, MAX_CONTENT - 1);
-        } else {
+        let piece = piece && (self.bulk_next || !data);
+        if !piece && !data {
             return Ok(false);
         }
-        self.seal.seal(&self.content, &mut self.wire).map_err(io::Error::other)?;
-        Ok(self.content.first() == Some(&(Lane::Bulk as u8)))
+        // What is sealed is put together where it leaves from.
+        let begin = Seal::begin(&mut self.wire);
+        self.bulk_next = !piece;
+        if piece {
+            self.wire.push(Lane::Bulk as u8);
+            if let Some(piece) = outbox.poll_piece(&mut self.wire) {
+                self.window.handle_sent(piece.len, piece.last);
+            }
+        } else {
+            self.touched = Instant::now();
+            self.wire.push(Lane::Data as u8);
+            outbox.poll_transmit(&mut self.wire, MAX_CONTENT - 1);
+        }
+        self.seal.finish(&mut self.wire, begin).map_err(io::Error::other)?;
+        Ok(piece)
     }
 
     fn write(&mut self, outbox: &Outbox) -> io::Result<Step> {
@@ -165,7 +166,6 @@ impl LinkOut {
                     // Idle links are many: a large buffer is kept only while there is use for it.
                     if !self.has_work(outbox) && self.wire.capacity() > 4 * 1024 {
                         self.wire = Vec::new();
-                        self.content = Vec::new();
                     }
                 }
                 Ok(Step::Wrote)

@@ -5,12 +5,15 @@
 //! not forward secret), and who cannot make it gets no byte back. The second and third carry a greeting: the
 //! protocols that each side speaks.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
-use snow::{Builder, HandshakeState, StatelessTransportState, params::NoiseParams};
+use snow::{Builder, HandshakeState, params::NoiseParams};
 use talkie_discovery::{LinkPsk, NodeId};
 use zeroize::Zeroizing;
+
+use super::cipher::{Cipher, Ciphers, LinkKey};
+use super::open::Open;
+use super::record::RecordError;
+use super::seal::Seal;
 
 /// Noise's name of the handshake.
 const PATTERN: &str = "Noise_XXpsk0_25519_ChaChaPoly_BLAKE2s";
@@ -49,9 +52,17 @@ impl std::fmt::Display for Range {
 }
 
 /// What both sides say inside the handshake. A later version may append fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Greeting {
     range: Range,
+    /// An earlier version does not say it: none then.
+    ciphers: Ciphers,
+}
+
+impl Greeting {
+    fn of(range: Range) -> Self {
+        Self { range, ciphers: Ciphers::of_this_machine() }
+    }
 }
 
 /// Why a handshake failed.
@@ -115,9 +126,37 @@ pub struct Authenticated {
     /// Who it is: the hash of the key that it proved to hold.
     pub id: NodeId,
     /// The keys of both directions.
-    pub keys: Arc<StatelessTransportState>,
+    pub keys: Keys,
     /// The highest version that both speak.
     pub version: u8,
+}
+
+/// What seals and opens the records of a link.
+pub struct Keys {
+    cipher: Cipher,
+    outward: LinkKey,
+    inward: LinkKey,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("cipher", &self.cipher).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// What both sides agreed on.
+    pub const fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// What seals what this side says, and opens what the other one does.
+    ///
+    /// # Errors
+    /// [`RecordError::Exhausted`] where the cipher does not take the keys, which cannot be.
+    pub fn directions(&self) -> Result<(Seal, Open), RecordError> {
+        Ok((Seal::new(self.cipher, &self.outward)?, Open::new(self.cipher, &self.inward)?))
+    }
 }
 
 fn params() -> Result<NoiseParams, snow::Error> {
@@ -136,8 +175,9 @@ fn prologue() -> Vec<u8> {
     [PROLOGUE, &PREAMBLE].concat()
 }
 
-fn greet(noise: &mut HandshakeState, range: Range) -> Result<Vec<u8>, HandshakeError> {
-    let payload = postcard::to_stdvec(&Greeting { range }).map_err(|_| HandshakeError::Malformed)?;
+fn greet(noise: &mut HandshakeState, ours: Greeting) -> Result<Vec<u8>, HandshakeError> {
+    let Greeting { range, ciphers } = ours;
+    let payload = postcard::to_stdvec(&(range, ciphers.0)).map_err(|_| HandshakeError::Malformed)?;
     write(noise, &payload)
 }
 
@@ -156,15 +196,17 @@ fn read(noise: &mut HandshakeState, message: &[u8]) -> Result<Vec<u8>, Handshake
 }
 
 fn greeting(payload: &[u8]) -> Result<Greeting, HandshakeError> {
+    let (range, rest) = postcard::take_from_bytes(payload).map_err(|_| HandshakeError::Malformed)?;
     // What a later version appends is left alone.
-    postcard::take_from_bytes(payload).map(|(greeting, _)| greeting).map_err(|_| HandshakeError::Malformed)
+    let ciphers = rest.first().map_or(Ciphers::NONE, |bits| Ciphers(*bits));
+    Ok(Greeting { range, ciphers })
 }
 
 fn finish(
-    noise: HandshakeState,
+    mut noise: HandshakeState,
     own: NodeId,
-    ours: Range,
-    theirs: Range,
+    ours: Greeting,
+    theirs: Greeting,
 ) -> Result<Authenticated, HandshakeError> {
     let key: [u8; 32] =
         noise.get_remote_static().and_then(|key| key.try_into().ok()).ok_or(HandshakeError::Malformed)?;
@@ -172,9 +214,13 @@ fn finish(
     if id == own {
         return Err(HandshakeError::Myself);
     }
-    let version = ours.common(theirs).ok_or(HandshakeError::Version { ours, theirs })?;
-    let keys = noise.into_stateless_transport_mode().map_err(|_| HandshakeError::Malformed)?;
-    Ok(Authenticated { id, keys: Arc::new(keys), version })
+    let (Greeting { range: ours, ciphers }, theirs) = (ours, theirs);
+    let version = ours.common(theirs.range).ok_or(HandshakeError::Version { ours, theirs: theirs.range })?;
+    let (of_initiator, of_responder) = noise.dangerously_get_raw_split();
+    let (of_initiator, of_responder) = (Zeroizing::new(of_initiator), Zeroizing::new(of_responder));
+    let (outward, inward) =
+        if noise.is_initiator() { (of_initiator, of_responder) } else { (of_responder, of_initiator) };
+    Ok(Authenticated { id, keys: Keys { cipher: ciphers.common(theirs.ciphers), outward, inward }, version })
 }
 
 /// The side that dialed, waiting for the second message.
@@ -182,10 +228,17 @@ fn finish(
 pub struct Initiator {
     noise: HandshakeState,
     own: NodeId,
-    range: Range,
+    ours: Greeting,
 }
 
 impl Initiator {
+    /// Says that this side has these ciphers, instead of those that its processor is fast at.
+    #[must_use]
+    pub const fn with_ciphers(mut self, ciphers: Ciphers) -> Self {
+        self.ours.ciphers = ciphers;
+        self
+    }
+
     /// Begins; the second value is the first message. The preamble goes before it.
     ///
     /// # Errors
@@ -195,7 +248,7 @@ impl Initiator {
             .and_then(Builder::build_initiator)
             .map_err(|_| HandshakeError::Malformed)?;
         let first = write(&mut noise, &[])?;
-        Ok((Self { noise, own: identity.id, range }, first))
+        Ok((Self { noise, own: identity.id, ours: Greeting::of(range) }, first))
     }
 
     /// Reads the second message and makes the third. Where only the versions do not fit, the third message is
@@ -207,9 +260,9 @@ impl Initiator {
         mut self,
         second: &[u8],
     ) -> Result<(Vec<u8>, Result<Authenticated, HandshakeError>), HandshakeError> {
-        let theirs = greeting(&read(&mut self.noise, second)?)?.range;
-        let third = greet(&mut self.noise, self.range)?;
-        Ok((third, finish(self.noise, self.own, self.range, theirs)))
+        let theirs = greeting(&read(&mut self.noise, second)?)?;
+        let third = greet(&mut self.noise, self.ours)?;
+        Ok((third, finish(self.noise, self.own, self.ours, theirs)))
     }
 }
 
@@ -218,7 +271,7 @@ impl Initiator {
 pub struct Responder {
     noise: HandshakeState,
     own: NodeId,
-    range: Range,
+    ours: Greeting,
 }
 
 impl Responder {
@@ -236,8 +289,9 @@ impl Responder {
             .and_then(Builder::build_responder)
             .map_err(|_| HandshakeError::Malformed)?;
         read(&mut noise, first)?;
-        let second = greet(&mut noise, range)?;
-        Ok((Self { noise, own: identity.id, range }, second))
+        let ours = Greeting::of(range);
+        let second = greet(&mut noise, ours)?;
+        Ok((Self { noise, own: identity.id, ours }, second))
     }
 
     /// Reads the third message: now the initiator is known.
@@ -245,8 +299,8 @@ impl Responder {
     /// # Errors
     /// Changed bytes, a replayed first message, no common version, or this node itself.
     pub fn read_third(mut self, third: &[u8]) -> Result<Authenticated, HandshakeError> {
-        let theirs = greeting(&read(&mut self.noise, third)?)?.range;
-        finish(self.noise, self.own, self.range, theirs)
+        let theirs = greeting(&read(&mut self.noise, third)?)?;
+        finish(self.noise, self.own, self.ours, theirs)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What decides: no socket, no clock, no task. `now` and the random generator are arguments.
 
 pub mod bulk;
+pub mod cipher;
 pub mod handshake;
 pub mod inbox;
 pub mod liveness;

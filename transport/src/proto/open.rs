@@ -1,30 +1,28 @@
 //! Bytes from the wire to record contents and data frames: length before memory, cipher before meaning.
 
-use std::sync::Arc;
-
 use bytes::{Buf, Bytes, BytesMut};
-use snow::StatelessTransportState;
 
-use super::record::{HEADER, Lane, MAX_CONTENT, RecordError, TAG, Varint, peek_varint};
+use super::cipher::{Cipher, Direction, LinkKey};
+use super::record::{HEADER, Lane, RecordError, TAG, Varint, peek_varint};
 
 /// Opens the records of one direction of one link.
-pub struct Open {
-    keys: Arc<StatelessTransportState>,
-    nonce: u64,
-    content: Vec<u8>,
-}
+#[derive(Debug)]
+pub struct Open(Direction);
 
 impl Open {
-    /// Begins a direction with `keys` fresh from a handshake.
-    pub const fn new(keys: Arc<StatelessTransportState>) -> Self {
-        Self { keys, nonce: 0, content: Vec::new() }
+    /// Begins a direction with a key fresh from a handshake.
+    ///
+    /// # Errors
+    /// [`RecordError::Exhausted`] where the cipher does not take the key, which cannot be.
+    pub fn new(cipher: Cipher, key: &LinkKey) -> Result<Self, RecordError> {
+        Direction::new(cipher, key).map(Self)
     }
 
-    /// Takes the next whole record off `wire` and opens it. `None`: more bytes are needed.
+    /// Takes the next whole record off `wire` and opens it where it stands. `None`: more bytes are needed.
     ///
     /// # Errors
     /// A record that is too short or does not authenticate: nothing behind it can be trusted.
-    pub(crate) fn next(&mut self, wire: &mut BytesMut) -> Result<Option<(Lane, &[u8])>, RecordError> {
+    pub(crate) fn next(&mut self, wire: &mut BytesMut) -> Result<Option<(Lane, BytesMut)>, RecordError> {
         let Some((head, rest)) = wire.split_at_checked(HEADER) else { return Ok(None) };
         let len = usize::from(u16::from_be_bytes([
             head.first().copied().unwrap_or_default(),
@@ -33,63 +31,74 @@ impl Open {
         if len < TAG + 1 {
             return Err(RecordError::TooShort(len));
         }
-        let Some(sealed) = rest.get(..len) else { return Ok(None) };
-        // ring decrypts in place, so the buffer must hold the tag too.
-        if self.content.len() < len {
-            self.content.resize(len, 0);
+        if rest.len() < len {
+            return Ok(None);
         }
-        let out = self.content.get_mut(..len).unwrap_or_default();
-        let plain = self.keys.read_message(self.nonce, sealed, out).map_err(|_| RecordError::Forged)?;
-        self.nonce = self.nonce.checked_add(1).ok_or(RecordError::Exhausted)?;
-        wire.advance(HEADER + len);
-        let content = self.content.get(..plain).unwrap_or_default();
-        match content.split_first() {
-            Some((0, rest)) => Ok(Some((Lane::Control, rest))),
-            Some((1, rest)) => Ok(Some((Lane::Data, rest))),
-            Some((2, rest)) => Ok(Some((Lane::Bulk, rest))),
-            Some((other, _)) => Err(RecordError::UnknownLane(*other)),
-            None => Err(RecordError::TooShort(len)),
+        let mut record = wire.split_to(HEADER + len);
+        record.advance(HEADER);
+        let plain = self.0.open(&mut record)?;
+        record.truncate(plain);
+        match record.try_get_u8() {
+            Ok(0) => Ok(Some((Lane::Control, record))),
+            Ok(1) => Ok(Some((Lane::Data, record))),
+            Ok(2) => Ok(Some((Lane::Bulk, record))),
+            Ok(other) => Err(RecordError::UnknownLane(other)),
+            Err(_) => Err(RecordError::TooShort(len)),
         }
     }
-}
 
-impl std::fmt::Debug for Open {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Open").field("nonce", &self.nonce).finish_non_exhaustive()
+    /// Opens one record's ciphertext and tag where they stand; how many bytes are content, the lane included.
+    ///
+    /// # Errors
+    /// It does not authenticate.
+    pub fn open(&mut self, sealed: &mut [u8]) -> Result<usize, RecordError> {
+        self.0.open(sealed)
     }
 }
-
-/// Below this a frame is copied out of the stream, so that a small message that somebody keeps does not hold a
-/// whole buffer in memory.
-const COPY_BELOW: usize = 64 * 1024;
 
 /// Puts the data lane's byte stream together again. Holds at most one frame's bytes and one record's.
 #[derive(Debug)]
 pub struct Reassembly {
     stream: BytesMut,
+    /// The stream is a record's content where it was read, and not memory of its own.
+    lent: bool,
+    /// Bytes of the front that were given out.
+    given: usize,
     limit: usize,
 }
 
 impl Reassembly {
     /// Frames of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { stream: BytesMut::new(), limit }
+        Self { stream: BytesMut::new(), lent: false, given: 0, limit }
     }
 
-    /// Appends the content of a data record.
-    pub fn push(&mut self, content: &[u8]) {
-        self.stream.extend_from_slice(content);
+    /// Appends the content of a data record. What is there already should have been taken by [`Self::next_frame`].
+    pub fn push(&mut self, content: BytesMut) {
+        if self.is_empty() {
+            // Most often frames end where records do: nothing needs to be copied.
+            (self.stream, self.lent, self.given) = (content, true, 0);
+        } else {
+            self.keep();
+            self.stream.extend_from_slice(&content);
+        }
+    }
+
+    /// Whether nothing is left of what was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.stream.len() == self.given
     }
 
     /// The next whole frame, without its length. `None`: more bytes are needed.
     ///
     /// # Errors
     /// A frame that claims to be over the limit, before any memory is spent on it.
-    pub fn next_frame(&mut self) -> Result<Option<Bytes>, RecordError> {
+    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, RecordError> {
+        self.stream.advance(std::mem::take(&mut self.given));
         let (len, head) = match peek_varint(&self.stream) {
             Varint::Whole(len, head) => (len, head),
             Varint::Partial => {
-                self.let_go();
+                self.keep();
                 return Ok(None);
             }
             Varint::TooLong => return Err(RecordError::Malformed),
@@ -97,24 +106,83 @@ impl Reassembly {
         if len > self.limit as u64 {
             return Err(RecordError::TooLarge { given: len, limit: self.limit });
         }
-        let len = len as usize;
-        if self.stream.len() < head + len {
+        let end = head + len as usize;
+        if self.stream.len() < end {
+            self.keep();
             return Ok(None);
         }
-        self.stream.advance(head);
-        if len < COPY_BELOW {
-            let frame = Bytes::copy_from_slice(self.stream.get(..len).unwrap_or_default());
-            self.stream.advance(len);
-            Ok(Some(frame))
-        } else {
-            Ok(Some(self.stream.split_to(len).freeze()))
-        }
+        self.given = end;
+        Ok(self.stream.get(head..end))
     }
 
-    /// A large frame's buffer is given back once it is empty: idle links are many.
-    fn let_go(&mut self) {
-        if self.stream.is_empty() && self.stream.capacity() > 2 * MAX_CONTENT {
-            self.stream = BytesMut::new();
+    /// Gives back the memory that was read into, of which the beginning of a frame may be left.
+    fn keep(&mut self) {
+        if std::mem::take(&mut self.lent) || self.stream.is_empty() {
+            let rest = self.stream.get(self.given..).unwrap_or_default();
+            self.stream = BytesMut::from(rest);
+            self.given = 0;
+        }
+    }
+}
+
+/// Memory for bodies that are copied out of what was read. Small ones share a chunk, so that few of them ask the allocator;
+/// a chunk is small, so that a message which somebody keeps does not hold much more than itself in memory.
+#[derive(Debug, Default)]
+pub struct Copies(BytesMut);
+
+/// Bytes of a chunk.
+const CHUNK: usize = 4 * 1024;
+/// Bodies of more bytes have memory of their own: at least eight share a chunk.
+const SHARED: usize = 512;
+
+impl Copies {
+    /// `bytes` in memory that may be kept.
+    pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.len() > SHARED {
+            return Bytes::copy_from_slice(bytes);
+        }
+        if self.0.capacity() < bytes.len() {
+            self.0 = BytesMut::with_capacity(CHUNK);
+        }
+        self.0.extend_from_slice(bytes);
+        self.0.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_stays_as_it_was() {
+        let mut copies = Copies::default();
+        let made: Vec<(Vec<u8>, Bytes)> = (0..2_000usize)
+            .map(|n| {
+                let bytes = vec![n as u8; n * 7 % 600];
+                let copy = copies.copy(&bytes);
+                (bytes, copy)
+            })
+            .collect();
+        assert!(made.iter().all(|(bytes, copy)| bytes == copy));
+    }
+
+    #[test]
+    fn frames_come_whole_however_the_stream_is_cut() {
+        let frames: Vec<Vec<u8>> = (0..50usize).map(|n| vec![n as u8; n * 13 % 200]).collect();
+        let mut stream = Vec::new();
+        for frame in &frames {
+            super::super::record::put_varint(&mut stream, frame.len() as u64);
+            stream.extend_from_slice(frame);
+        }
+        for cut in 1..300 {
+            let (mut reassembly, mut seen) = (Reassembly::new(1_000), Vec::new());
+            for part in stream.chunks(cut) {
+                reassembly.push(BytesMut::from(part));
+                while let Some(frame) = reassembly.next_frame().expect("they are whole") {
+                    seen.push(frame.to_vec());
+                }
+            }
+            assert_eq!(seen, frames, "records of {cut} bytes");
         }
     }
 }

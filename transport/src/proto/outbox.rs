@@ -337,6 +337,11 @@ impl Outbox {
         let begin = buf.len();
         while buf.len() < end && self.has_unsent() {
             let Some(record) = self.queue.get(self.cursor) else { break };
+            if self.cut.is_none() && record.put_whole(buf, end) {
+                self.cursor += 1;
+                self.high = self.high.max(self.first + self.cursor as u64);
+                continue;
+            }
             let cut = self.cut.get_or_insert_with(|| Cut { head: record.head(), sent: 0 });
             self.high = self.high.max(self.first + self.cursor as u64 + 1);
             let body: &[u8] = match record {

@@ -4,7 +4,7 @@
 //! control frames lie whole in one record and overtake data; the data lane is one byte stream that is cut
 //! into records wherever a record is full; a record of the bulk lane is one piece of a large message.
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use super::bulk::PieceError;
 use crate::interest::{Interest, Interests};
@@ -20,8 +20,9 @@ pub const MAX_INTERESTS: usize = 1_024;
 /// What a data frame may hold beside the largest message: its kind, its interests (20 bytes each at most), the topic
 /// and the sequence number.
 pub const FRAME_OVERHEAD: usize = 32 * 1024;
-/// A message whose body is longer than this is large: it goes in pieces on the bulk lane, and others pass it.
-pub const LARGE: usize = 32 * 1024;
+/// A message whose body is longer than this is large: it goes in pieces on the bulk lane, and others pass it. One that is
+/// not stands in front of others for some 200 µs of sealing at most, and needs no word of the receiver to go on.
+pub const LARGE: usize = 128 * 1024;
 /// Largest frame of the data lane: a body that is just not large, or a gap.
 pub const MAX_FRAME: usize = LARGE + FRAME_OVERHEAD;
 /// Most bytes of a large message in one piece: a small message behind it waits for about 20 µs of sealing.
@@ -247,27 +248,34 @@ const LARGE_MESSAGE: u8 = 3;
 
 /// Encodes what precedes a message's body on the data lane: length, kind, interests.
 pub(crate) fn put_message_head(buf: &mut Vec<u8>, interests: &[Interest], body: usize) {
-    let head = head_of(MESSAGE, interests);
-    put_varint(buf, (head.len() + body) as u64);
-    buf.extend_from_slice(&head);
+    put_varint(buf, (head_len(interests) + body) as u64);
+    put_head(buf, MESSAGE, interests);
 }
 
 /// Encodes whole the frame that delivers the large message whose pieces came before.
 pub(crate) fn put_large(buf: &mut Vec<u8>, interests: &[Interest]) {
-    let frame = head_of(LARGE_MESSAGE, interests);
-    put_varint(buf, frame.len() as u64);
-    buf.extend_from_slice(&frame);
+    put_varint(buf, head_len(interests) as u64);
+    put_head(buf, LARGE_MESSAGE, interests);
 }
 
-fn head_of(kind: u8, interests: &[Interest]) -> Vec<u8> {
-    let mut head = Vec::with_capacity(2 + 4 * interests.len());
-    head.push(kind);
-    put_varint(&mut head, interests.len() as u64);
+fn put_head(buf: &mut Vec<u8>, kind: u8, interests: &[Interest]) {
+    buf.push(kind);
+    put_varint(buf, interests.len() as u64);
     for interest in interests {
-        put_varint(&mut head, interest.id);
-        put_varint(&mut head, interest.epoch);
+        put_varint(buf, interest.id);
+        put_varint(buf, interest.epoch);
     }
-    head
+}
+
+/// Bytes that [`put_head`] appends.
+fn head_len(interests: &[Interest]) -> usize {
+    let pairs: usize = interests.iter().map(|it| varint_len(it.id) + varint_len(it.epoch)).sum();
+    1 + varint_len(interests.len() as u64) + pairs
+}
+
+/// Bytes of a varint: one for each seven bits.
+const fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Encodes a gap frame whole.
@@ -285,9 +293,9 @@ pub(crate) fn put_gap(buf: &mut Vec<u8>, missed: &[(Interest, u64)], exact: bool
 
 /// A frame of the data lane, decoded.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum DataFrame {
+pub(crate) enum DataFrame<'a> {
     /// A message for some of our interests.
-    Message { interests: Interests, body: Bytes },
+    Message { interests: Interests, body: &'a [u8] },
     /// The large message that the bulk lane has brought, for some of our interests.
     Large { interests: Interests },
     /// Messages lost on the way, per interest.
@@ -297,15 +305,14 @@ pub(crate) enum DataFrame {
 }
 
 /// Decodes a data frame behind its length.
-pub(crate) fn parse_data(frame: &Bytes) -> Result<DataFrame, RecordError> {
-    let mut rest: &[u8] = frame;
+pub(crate) fn parse_data(frame: &[u8]) -> Result<DataFrame<'_>, RecordError> {
+    let mut rest = frame;
     let Some((kind, behind)) = rest.split_first() else { return Err(RecordError::Malformed) };
     rest = behind;
     match *kind {
         MESSAGE => {
             let interests = take_interests(&mut rest)?;
-            let at = frame.len() - rest.len();
-            Ok(DataFrame::Message { interests, body: frame.slice(at..) })
+            Ok(DataFrame::Message { interests, body: rest })
         }
         LARGE_MESSAGE => Ok(DataFrame::Large { interests: take_interests(&mut rest)? }),
         GAP => {

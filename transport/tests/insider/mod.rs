@@ -1,12 +1,11 @@
 //! A member that holds the secret and says what it likes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use snow::StatelessTransportState;
 use talkie_discovery::{LinkPsk, NodeId};
 use talkie_transport::proto::handshake::{Identity, Initiator, PREAMBLE, RANGE};
+use talkie_transport::proto::open::Open;
 use talkie_transport::proto::seal::Seal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,8 +18,7 @@ pub(crate) struct Insider {
     id: NodeId,
     stream: TcpStream,
     seal: Seal,
-    keys: Arc<StatelessTransportState>,
-    nonce: u64,
+    open: Open,
     /// What the other side says to have taken of large messages.
     taken: u64,
     sent: u64,
@@ -56,9 +54,9 @@ impl Insider {
         let (third, peer) = noise.read_second(&second).expect("it holds the secret");
         let peer = peer.expect("it speaks the same version");
         stream.write_all(&framed(&third)).await.expect("it reads");
-        let (id, keys) = (identity.id(), peer.keys);
-        let seal = Seal::new(Arc::clone(&keys));
-        let mut insider = Self { id, stream, seal, keys, nonce: 0, taken: 0, sent: 0 };
+        let id = identity.id();
+        let (seal, open) = peer.keys.directions().expect("keys");
+        let mut insider = Self { id, stream, seal, open, taken: 0, sent: 0 };
         let nowhere: Vec<SocketAddr> = vec!["127.0.0.1:1".parse().expect("an address")];
         let hello = ("insider", nowhere, TAKES, 0u64, false, None::<(u64, u64)>, false, 0u8);
         insider.say(&control(1, &postcard::to_stdvec(&hello).expect("it serialises"))).await;
@@ -88,9 +86,8 @@ impl Insider {
         let len = self.stream.read_u16().await.ok()?;
         let mut sealed = vec![0; usize::from(len)];
         self.stream.read_exact(&mut sealed).await.ok()?;
-        let mut content = vec![0; sealed.len()];
-        let len = self.keys.read_message(self.nonce, &sealed, &mut content).expect("it is authentic");
-        self.nonce += 1;
+        let len = self.open.open(&mut sealed).expect("it is authentic");
+        let content = sealed;
         let (mut kinds, mut pongs) = (Vec::new(), Vec::new());
         let mut rest = &content[1..len];
         while content[0] == 0 && !rest.is_empty() {

@@ -132,7 +132,8 @@ impl Node {
     fn message(&self, fake: &Fake, interests: &[(u64, u64)], seq: u64, topic: &str) {
         let interests: Vec<_> = interests.iter().map(|&(id, epoch)| Interest { id, epoch }).collect();
         let body = envelope::encode(seq, &topic.parse().unwrap(), b"payload");
-        self.registry.handle(fake, Inbound::Message { interests: &interests, body });
+        let arrived = [Arrival { interests: interests.into(), body }];
+        let _ = self.registry.handle(fake, Inbound::Messages(&arrived));
     }
 
     fn nodes(&self, topic: &str) -> usize {
@@ -212,7 +213,8 @@ fn a_faulty_peer_is_counted_and_reaches_nobody() {
     let interests = [Interest { id, epoch: 0 }];
     for body in [&b""[..], b"\x09abc", b"\x00\x01\x04a//b", b"\x00\x01\x03a/*"] {
         let body = Bytes::from_static(body);
-        node.registry.handle(&peer, Inbound::Message { interests: &interests, body });
+        let arrived = [Arrival { interests: interests[..].into(), body }];
+        let _ = node.registry.handle(&peer, Inbound::Messages(&arrived));
     }
     node.registry.handle(&peer, Inbound::Control(&[]));
     assert!(queue.pop().is_none());

@@ -22,11 +22,30 @@ fn both_sides_learn_who_the_other_is_and_share_keys() {
     let at_a = at_a.expect("same version");
     assert_eq!((at_a.id, at_b.id), (b.id(), a.id()));
     assert_eq!(at_a.version, 1);
-    let mut sealed = [0; 64];
-    let len = at_a.keys.write_message(0, b"hello", &mut sealed).expect("fits");
-    let mut plain = [0; 64];
-    let len = at_b.keys.read_message(0, &sealed[..len], &mut plain).expect("same keys");
-    assert_eq!(&plain[..len], b"hello");
+    carries(&at_a.keys, &at_b.keys);
+    carries(&at_b.keys, &at_a.keys);
+}
+
+/// What one side seals, the other one opens.
+fn carries(from: &Keys, to: &Keys) {
+    assert_eq!(from.cipher(), to.cipher());
+    let (mut seal, mut open) = (from.directions().expect("keys").0, to.directions().expect("keys").1);
+    let mut wire = Vec::new();
+    seal.seal(b"\x00hello", &mut wire).expect("it fits");
+    let mut wire = bytes::BytesMut::from(&wire[..]);
+    let (_, content) = open.next(&mut wire).expect("same keys").expect("it is whole");
+    assert_eq!(&content[..], b"hello");
+}
+
+#[test]
+fn who_has_no_other_cipher_links_with_who_has() {
+    let (a, b, psk) = (identity(), identity(), psk());
+    let (initiator, first) = Initiator::new(&a, &psk, RANGE).expect("begins");
+    let (responder, second) = Responder::read_first(&b, &psk, RANGE, &first).expect("same secret");
+    let (third, at_a) = initiator.with_ciphers(Ciphers::NONE).read_second(&second).expect("same secret");
+    let (at_a, at_b) = (at_a.expect("same version"), responder.read_third(&third).expect("same secret"));
+    assert_eq!(at_a.keys.cipher(), Cipher::ChaCha20Poly1305);
+    carries(&at_a.keys, &at_b.keys);
 }
 
 #[test]
@@ -54,7 +73,7 @@ fn one_flipped_bit_anywhere_fails_the_handshake() {
         let (_, second) = Responder::read_first(&b, &psk, RANGE, &first).expect("whole");
         assert!(initiator.read_second(&flip(&second, at)).is_err(), "second, byte {at}");
     }
-    let third_len = 66;
+    let third_len = 67;
     for at in 0..third_len {
         let (initiator, first) = Initiator::new(&a, &psk, RANGE).expect("begins");
         let (responder, second) = Responder::read_first(&b, &psk, RANGE, &first).expect("whole");

@@ -54,6 +54,18 @@ impl Record {
         }
     }
 
+    /// Appends the frame of a message that is not large, if `buf` is then surely no longer than `end`. `false`: nothing was done.
+    pub(super) fn put_whole(&self, buf: &mut Vec<u8>, end: usize) -> bool {
+        let Self::Message { interests, body } = self else { return false };
+        // A length, a kind, a count, and two numbers for each interest.
+        if buf.len() + 10 + 1 + 10 + 20 * interests.len() + body.len() > end {
+            return false;
+        }
+        record::put_message_head(buf, interests, body.len());
+        buf.extend_from_slice(body);
+        true
+    }
+
     /// Its frame on the data lane, but for the body of a message that is not large.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();

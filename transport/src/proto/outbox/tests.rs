@@ -94,7 +94,7 @@ impl Receiver {
                     }
                 }
                 Some(Content::Data(content)) => {
-                    link.data.push(&content);
+                    link.data.push(bytes::BytesMut::from(&content[..]));
                     self.deliver(link);
                 }
                 None => {}
@@ -107,7 +107,7 @@ impl Receiver {
 
     fn deliver(&mut self, link: &mut Link) {
         while let Some(frame) = link.data.next_frame().expect("the sender is honest") {
-            let frame = parse_data(&frame).expect("the sender is honest");
+            let frame = parse_data(frame).expect("the sender is honest");
             let large =
                 matches!(frame, DataFrame::Large { .. }).then(|| link.bulk.take().expect("it came whole"));
             let admit = self.inbox.admit(link.next);
@@ -118,8 +118,12 @@ impl Receiver {
                 Admit::Deliver => {}
             }
             match (frame, large) {
-                (DataFrame::Message { interests, body }, None)
-                | (DataFrame::Large { interests }, Some(body)) => {
+                (frame @ (DataFrame::Message { .. } | DataFrame::Large { .. }), large) => {
+                    let (interests, body) = match (frame, &large) {
+                        (DataFrame::Message { interests, body }, None) => (interests, body),
+                        (DataFrame::Large { interests }, Some(body)) => (interests, &body[..]),
+                        (frame, _) => panic!("{frame:?}"),
+                    };
                     let number = u64::from_be_bytes(body[..8].try_into().expect("eight bytes"));
                     assert!(body[8..].iter().all(|byte| *byte == number as u8), "another's bytes");
                     for it in interests {
