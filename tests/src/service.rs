@@ -4,12 +4,17 @@
 //! It reads what to publish from its standard input and prints the lines of the command, with one `published` for each
 //! message. This module is both ends of that: what a test writes, and what a payload looks like.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Instant};
 
-use crate::{command::Talkie, hosts::Host, mesh::Member};
+use serde_json::Value;
+
+use crate::{SOON, command::Talkie, feeder::Feeder, hosts::Host, ledger::Ledger, mesh::Member};
 
 /// A filler's part: long enough to be cheap, short enough that a piece out of place is noticed.
 const PART: usize = 1024;
+
+/// The bytes of a message whose length does not matter.
+pub const SMALL: usize = 16;
 
 /// The payload of a service's message of this number: the number, and text that is different everywhere, so that it
 /// is whole where it is equal. At least 8 bytes.
@@ -28,6 +33,73 @@ pub fn payload(number: u64, bytes: usize) -> String {
 #[must_use]
 pub fn publish(topic: &str, bytes: usize) -> String {
     format!("{topic} {bytes}")
+}
+
+/// A service that publishes at a steady pace and tells of each message to how many nodes it went.
+#[derive(Debug)]
+pub struct Steady {
+    /// The service.
+    pub member: Member,
+    topic: String,
+    feeder: Feeder,
+}
+
+impl Steady {
+    /// So many messages a second on this topic, from now on.
+    pub fn start(mut member: Member, topic: &str, per_second: u32) -> Self {
+        let line = publish(topic, SMALL);
+        let feeder = Feeder::start(member.take_stdin(), per_second, move |_| line.clone());
+        Self { member, topic: topic.to_owned(), feeder }
+    }
+
+    /// Waits for a message, of those that are published from now on, that goes to so many nodes; gives its number and
+    /// when it was published.
+    ///
+    /// # Panics
+    /// If that does not come soon.
+    #[track_caller]
+    pub fn counts(&self, nodes: usize) -> (u64, Instant) {
+        let from = self.member.count("published");
+        let is_it = |line: &Value| line["nodes"] == nodes && line["number"].as_u64() >= Some(from as u64);
+        let line = self.member.sees_line("published", is_it, SOON);
+        (line.json.expect("an event is JSON")["number"].as_u64().expect("a number"), line.at)
+    }
+
+    /// To how many nodes each message went so far.
+    pub fn counted(&self) -> Vec<u64> {
+        let lines = self.member.events(&["published"]);
+        lines.iter().map(|line| line["nodes"].as_u64().expect("a number of nodes")).collect()
+    }
+
+    /// Ends the publishing and records in the ledger what was published, of which each of `subs` is owed what came from
+    /// its number on; waits until each has the last message, and records what it printed.
+    ///
+    /// # Panics
+    /// If that does not come soon.
+    #[track_caller]
+    pub fn account(self, ledger: &mut Ledger, subs: &[(&Member, u64)]) -> u64 {
+        let count = self.feeder.finish(SOON);
+        self.member.expect_count("published", count as usize, SOON);
+        for (sub, _) in subs {
+            ledger.subscribes(&sub.id, &self.topic);
+        }
+        for number in 0..count {
+            for (sub, _) in subs.iter().filter(|(_, from)| *from == number) {
+                ledger.counted(&sub.id, &self.member.id);
+            }
+            ledger.published(&self.member.id, &self.topic, payload(number, SMALL));
+        }
+        let last = Value::from(payload(count - 1, SMALL));
+        for (sub, _) in subs {
+            sub.expect(
+                "message",
+                |line| line["payload"] == last && line["node"] == *self.member.id,
+                SOON + SOON,
+            );
+            ledger.printed_all(&sub.id, sub);
+        }
+        count
+    }
 }
 
 impl Host<'_> {

@@ -8,7 +8,7 @@ use std::{io::BufRead, thread, time::Duration};
 
 use serde_json::{Value, json};
 use talkie_pubsub::{Bus, Config, Delivery, PeerEvent};
-use talkie_tests::service::payload;
+use talkie_tests::service::{SMALL, payload};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Failed> {
             Some(event) = peers.recv() => owed += met(&event, greetings),
             _ = pace.tick(), if owed > 0 => {
                 owed -= 1;
-                publish(&bus, "greeting", &mut number, 8).await?;
+                publish(&bus, "greeting", &mut number, SMALL).await?;
             }
             Some(delivery) = received.next() => tell(printed(&delivery)),
         }

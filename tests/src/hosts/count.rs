@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
-use super::{Host, Lan, mac, tools};
+use super::{Lan, ipv4, mac, tools};
 
-/// The default groups of both families.
-const HEARTBEATS: &str = "ip daddr 239.255.82.55 counter name seen\n ip6 daddr ff12::8255 counter name seen";
+/// Datagrams to the default groups of both families.
+const HEARTBEATS: [&str; 2] =
+    ["ip daddr 239.255.82.55 counter name seen", "ip6 daddr ff12::8255 counter name seen"];
 
 /// Counts packets from here on, until it is dropped.
 #[derive(Debug)]
@@ -29,13 +30,30 @@ impl Lan {
         ))
     }
 
-    /// Counts the heartbeats that hosts send, each once however many hear it.
+    /// Counts the heartbeats that cross cables, those of the IPv4 group and those of the IPv6 group, each once however
+    /// many hear it.
     ///
     /// # Panics
     /// If the machine cannot.
-    pub fn count_heartbeats(&self) -> Counter {
-        // In `prerouting` a frame is seen once, in `forward` once for each port that it is copied to.
-        Counter::new(self.switch(), format!("bridge {}", self.table()), "prerouting", HEARTBEATS)
+    pub fn count_heartbeats(&self) -> [Counter; 2] {
+        HEARTBEATS.map(|rule| self.count_arrivals(rule))
+    }
+
+    /// Counts how often anybody asks who has the addresses that a host had before [`super::Fault::Readdress`]: whoever
+    /// would connect to it there asks first. Addresses that hosts make themselves (`fe80::`) must be gone.
+    ///
+    /// # Panics
+    /// If the machine cannot.
+    pub fn count_questions(&self, host: u8, bridge: u8) -> Counter {
+        self.count_arrivals(&format!(
+            "arp daddr ip {} counter name seen\n ip6 daddr ff02::1:ff00:{host:x} counter name seen",
+            ipv4(bridge, host)
+        ))
+    }
+
+    /// In `prerouting` a frame is seen once, in `forward` once for each port that it is copied to.
+    fn count_arrivals(&self, rules: &str) -> Counter {
+        Counter::new(self.switch(), format!("bridge {}", self.table()), "prerouting", rules)
     }
 
     fn count(&self, rules: &str) -> Counter {
@@ -47,16 +65,6 @@ impl Lan {
         let all =
             hosts.iter().flat_map(|&host| self.host(host).bridges().map(move |bridge| mac(bridge, host)));
         format!("{{ {} }}", all.collect::<Vec<_>>().join(", "))
-    }
-}
-
-impl Host<'_> {
-    /// Counts the heartbeats that processes of this host send, each as often as it is sent: by every interface and family.
-    ///
-    /// # Panics
-    /// If the machine cannot.
-    pub fn count_heartbeats(self) -> Counter {
-        Counter::new(self.namespace(), format!("inet {}", self.lan.table()), "output", HEARTBEATS)
     }
 }
 

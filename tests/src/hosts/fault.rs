@@ -13,6 +13,10 @@ use super::{
     tools::{self, ip, run},
 };
 
+/// Datagrams to groups: heartbeats, but neither ARP nor neighbour discovery.
+const GROUPS_V4: &str = "ip daddr 224.0.0.0/4";
+const GROUPS_V6: &str = "ip6 daddr ff12::/16";
+
 /// The packets that a fault concerns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -53,6 +57,10 @@ pub enum Fault {
     Loss(u8, Traffic),
     /// The switches forward no heartbeats, as many an access point.
     NoMulticast,
+    /// The switches forward no heartbeat of this host; it hears the others.
+    Mute(u8),
+    /// A host's own packet filter lets no heartbeat out to a network, and says so to who sends.
+    Barred(u8),
     /// A host's interface on a switch sends at this many kbit/s.
     Rate(u8, u8, u32),
     /// Every TCP connection between two hosts is reset, both ends at once.
@@ -85,6 +93,8 @@ impl Display for Fault {
             }
             Self::Loss(percent, Traffic::All) => write!(f, "{percent} % of all packets lost at every host"),
             Self::NoMulticast => f.write_str("multicast blocked on every switch"),
+            Self::Mute(host) => write!(f, "host {host}: its multicast blocked on every switch"),
+            Self::Barred(host) => write!(f, "host {host}: no multicast out of it"),
             Self::Rate(host, bridge, kbit) => write!(f, "host {host}: {kbit} kbit/s out of eth{bridge}"),
             Self::Reset(one, other) => write!(f, "connections between hosts {one} and {other} reset"),
             Self::Freeze(host) => write!(f, "host {host}: frozen"),
@@ -157,12 +167,23 @@ impl Lan {
                 let (from, to) = (self.ports(*from), self.ports(*to));
                 self.filter_switch(table, &format!("iifname {from} oifname {to} drop"));
             }
+            Fault::Mute(host) => {
+                let from = format!("iifname {}", self.ports(*host));
+                self.filter_switch(table, &format!("{from} {GROUPS_V4} drop\n {from} {GROUPS_V6} drop"));
+            }
+            Fault::Barred(host) => {
+                let rules = format!(
+                    "table inet {table} {{\n chain c {{\n type filter hook output priority 0;\n \
+                     oifname lo accept\n {GROUPS_V4} drop\n {GROUPS_V6} drop\n }}\n}}\n"
+                );
+                tools::nft(&self.host(*host).namespace(), &rules);
+            }
             Fault::NoMulticast => {
-                self.filter_switch(table, "ip daddr 224.0.0.0/4 drop\n ip6 daddr ff12::/16 drop");
+                self.filter_switch(table, &format!("{GROUPS_V4} drop\n {GROUPS_V6} drop"));
             }
             Fault::Loss(percent, traffic) => {
                 let (v4, v6) = match traffic {
-                    Traffic::Multicast => ("ip daddr 224.0.0.0/4", "ip6 daddr ff12::/16"),
+                    Traffic::Multicast => (GROUPS_V4, GROUPS_V6),
                     Traffic::All => ("meta nfproto ipv4", "meta nfproto ipv6"),
                 };
                 let lost = match percent {
@@ -221,7 +242,10 @@ impl Lan {
                 ip(Some(&switch), &[format!("link del {table}")]);
             }
             Fault::Isolate(hosts) => self.isolated(hosts, "off"),
-            Fault::OneWay(..) | Fault::NoMulticast => {
+            Fault::Barred(host) => {
+                tools::nft(&self.host(*host).namespace(), &format!("delete table inet {table}\n"));
+            }
+            Fault::OneWay(..) | Fault::NoMulticast | Fault::Mute(_) => {
                 tools::nft(&switch, &format!("delete table bridge {table}\n"));
             }
             Fault::Loss(..) => {
