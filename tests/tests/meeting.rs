@@ -1,9 +1,10 @@
 //! How hosts find each other: by multicast, partners and members, over both families, and across subnets.
+#![allow(clippy::disallowed_methods, reason = "promised delays are measured in real time")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use talkie_tests::{
-    SOON,
+    SLACK, SOON,
     crowd::Crowd,
     figures::{Figure, long, rounds},
     hosts::{Fault, Host, Lan, Traffic, require_root},
@@ -15,6 +16,9 @@ const PORT: u16 = 8255;
 
 /// The whole mesh where partners make up for multicast.
 const BLOCKED: Duration = Duration::from_secs(2);
+
+/// How soon a node says that it hears nobody.
+const SILENCE_SAID: Duration = Duration::from_secs(10);
 
 /// The whole mesh, on an undisturbed network.
 const FULL_MESH: Duration = Duration::from_secs(1);
@@ -137,6 +141,30 @@ fn one_partner_across_the_router_is_enough_for_two_subnets() {
             assert!(up["via"] != "partner" || [&nodes[0], &nodes[3]].iter().any(|it| up["node"] == *it.id));
         }
         nodes.is_linked_once(&lan);
+    }
+}
+
+#[test]
+fn who_hears_nobody_says_so() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(3), keygen());
+    let _blocked = lan.inject(Fault::NoMulticast);
+    let _barred = lan.inject(Fault::Barred(3));
+    let from = Instant::now();
+    let nodes = Crowd::join(&lan, &secret);
+    // The first two are there for each other, and their own heartbeats come back to them. The third's do not.
+    let [deaf, alone] =
+        ["no heartbeat is heard on eth0, not even this node's own", "nobody else is heard on eth0"];
+    let mut told = Figure::new("row 2: multicast blocked, warned of", SILENCE_SAID);
+    for (node, (said, unsaid)) in nodes.iter().zip([(alone, deaf), (alone, deaf), (deaf, alone)]) {
+        node.expect_log(said, SILENCE_SAID + SLACK);
+        told.between(from, Instant::now());
+        let log = node.stderr();
+        let line = log.lines().find(|line| line.contains(said)).unwrap();
+        assert!(line.contains("WARN") && !log.contains(unsaid), "{log}");
+        assert_eq!(node.count("peer_up"), 0, "{}", node.story());
     }
 }
 
