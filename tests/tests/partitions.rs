@@ -7,16 +7,22 @@ use talkie_tests::{
     crowd::{Baseline, Crowd, linked_once},
     figures::{Figure, long, rounds},
     hosts::{Fault, Lan, require_root},
-    ledger::Totals,
+    ledger::{Ledger, Totals},
     load::{Load, balance, progresses},
     mesh::{Member, keygen},
+    service::Steady,
 };
+
+const SERVICE: &str = env!("CARGO_BIN_EXE_talkie-service");
 
 /// How soon silence is told as death: it is noticed after 3 s, looked for every 50 ms.
 const SILENCE_TOLD: Duration = Duration::from_millis(3200);
 
 /// How soon a mesh is whole after what kept it apart is gone.
 const WHOLE: Duration = Duration::from_secs(1);
+
+/// How soon those who come back count for publishers.
+const IN_STEP: Duration = Duration::from_millis(1500);
 
 /// A cut: three times as long as silence is borne, so that both sides are told and resume later.
 const CUT: Duration = Duration::from_secs(10);
@@ -77,11 +83,13 @@ fn links_reset_under_load_lose_nothing() {
     }
     let (lan, secret) = (Lan::new(3), keygen());
     let (load, far, third) = three(&lan, &secret, 1000);
+    let before = Baseline::of([&far.process, &third.process]);
     for _ in 0..10 {
         lan.inject_for_good(Fault::Reset(1, 2));
         // The link is there again, or a hundred messages would not come in.
         progresses(&far);
     }
+    before.returns([&far.process, &third.process]);
     let (totals, count) = balance(vec![load], &[&far, &third]);
     assert_eq!(totals, Totals { delivered: 2 * count, ..Totals::default() });
 }
@@ -137,6 +145,36 @@ fn a_partition_is_told_on_both_sides_and_heals_with_every_message_accounted_for(
 }
 
 #[test]
+fn who_is_parted_is_not_counted_and_counts_again_soon_after() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(6), keygen());
+    let mut gone = Figure::new("row 3: partition 3|3, publish counts the own side alone", SILENCE_TOLD);
+    let mut back = Figure::new("row 3: partition 3|3 healed, interests in step", IN_STEP);
+    let subs: Vec<Member> =
+        lan.hosts().map(|host| host.sub(&secret, &format!("sub-{}", host.number()), "t")).collect();
+    let steady = Steady::start(lan.host(1).serve(SERVICE, &secret, "service", "unused"), "t", 100);
+    // The subscribers of both sides; one is on its own host.
+    let (counted, _) = steady.counts(6);
+    for _ in 0..rounds(1) {
+        let parted = lan.inject(Fault::Partition(0, vec![4, 5, 6]));
+        gone.between(parted.at, steady.counts(3).1);
+        for _ in 0..3 {
+            assert_eq!(steady.counted().last(), Some(&3));
+            steady.counts(3);
+        }
+        let healed = parted.heal();
+        back.between(healed, steady.counts(6).1);
+    }
+    let mut ledger = Ledger::new();
+    let all: Vec<_> = subs.iter().map(|sub| (sub, counted)).collect();
+    steady.account(&mut ledger, &all);
+    let totals = ledger.balance();
+    assert_eq!((totals.missed, totals.uncounted), (0, 0), "a few seconds' worth is kept: {totals:?}");
+}
+
+#[test]
 fn a_link_that_is_dead_one_way_is_dead_for_both() {
     if !require_root() {
         return;
@@ -147,6 +185,8 @@ fn a_link_that_is_dead_one_way_is_dead_for_both() {
     for _ in 0..rounds(1) {
         let nodes = Crowd::join(&lan, &keygen());
         nodes.meets(SOON);
+        nodes.is_linked_once(&lan);
+        let before = Baseline::of(nodes.iter().map(|node| &node.process));
         let one_way = lan.inject(Fault::OneWay(1, 2));
         for (here, there) in [(0, 1), (1, 0)] {
             let told =
@@ -164,6 +204,7 @@ fn a_link_that_is_dead_one_way_is_dead_for_both() {
             nodes.iter().map(|node| (node.count("peer_up"), node.count("peer_down"))).collect();
         assert_eq!(events, [(3, 1), (3, 1), (2, 0)], "the third notices nothing");
         nodes.is_linked_once(&lan);
+        before.returns(nodes.iter().map(|node| &node.process));
     }
 }
 
