@@ -23,6 +23,9 @@ const SLACK_PER_NODE: Duration = Duration::from_millis(if cfg!(debug_assertions)
 /// Heartbeats a second of a whole mesh in one group, at most.
 const MESH_RATE: f64 = 50.0;
 
+/// Until the burst of heartbeats is over that each node begins with.
+const BURST: Duration = Duration::from_secs(1);
+
 /// How long heartbeats are counted: with 50 a second by each group, whatever their jitter, one in twenty more or less.
 const COUNTED: Duration = Duration::from_secs(8);
 
@@ -105,6 +108,7 @@ fn storm(count: usize, promised: Duration) {
         let cpu: Vec<Duration> = nodes.iter().map(|node| node.cpu()).collect();
         let mean = cpu.iter().sum::<Duration>() / u32::try_from(count).unwrap_or(u32::MAX);
         let most = cpu.iter().max().copied().unwrap_or_default();
+        nodes[0].stays_silent(BURST);
         let heartbeats = lan.count_heartbeats();
         let from = Instant::now();
         nodes[0].stays_silent(COUNTED);
