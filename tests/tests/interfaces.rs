@@ -180,7 +180,9 @@ fn a_host_that_changes_its_addresses_is_linked_from_the_new_ones() {
         let (old, new) = (lan.count_questions(2, 0), lan.count_questions(102, 0));
         let cut = lan.inject(Fault::Cut(2, 0));
         // Or the kernel would know the answer, and not ask.
-        [1, 3].map(|host| lan.host(host).ip(&["neigh flush dev eth0"]));
+        for host in [1, 3] {
+            lan.host(host).ip(&["neigh flush dev eth0"]);
+        }
         let lost = |line: &serde_json::Value| line["node"] == *subs[0].id && line["reason"] == "timeout";
         subs[1].expect("peer_down", lost, SOON);
         load.flows(&subs[1], Duration::from_secs(2));
