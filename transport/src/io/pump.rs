@@ -10,9 +10,6 @@ use super::stream::Stream;
 use super::writer::Step;
 use crate::proto::mesh::LinkNumber;
 
-/// Most turns that whoever waits for the outbox is given: some 100 µs, in which a thread wakes.
-const TURNS: usize = 100;
-
 /// The writer task of one link: writes what waits whenever it is woken, until the link ends.
 pub(crate) async fn write_link(
     session: Arc<Session>,
@@ -26,11 +23,11 @@ pub(crate) async fn write_link(
             wake.notified().await;
             loop {
                 match session.step(number) {
-                    Ok(Step::Wrote) => give_way(&session).await,
+                    Ok(Step::Wrote) => tokio::task::yield_now().await,
                     Ok(Step::WrotePiece) => {
                         // Whoever waits for a processor has its turn: a large message takes two of them whole.
                         std::thread::yield_now();
-                        give_way(&session).await;
+                        tokio::task::yield_now().await;
                     }
                     Ok(Step::Drained) => break,
                     Ok(Step::Blocked) => {
@@ -47,15 +44,5 @@ pub(crate) async fn write_link(
     tokio::select! {
         () = run => {}
         () = stop.cancelled() => {}
-    }
-}
-
-/// Lets publishers in between two writes.
-async fn give_way(session: &Session) {
-    for _ in 0..TURNS {
-        if !session.is_wanted() {
-            return;
-        }
-        tokio::task::yield_now().await;
     }
 }

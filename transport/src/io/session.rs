@@ -2,7 +2,7 @@
 //! sends to the peer; each part under a short lock that is never held across an await.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -82,8 +82,6 @@ pub(crate) struct Session {
     current: AtomicU64,
     rtt_us: AtomicU64,
     out: Mutex<Out>,
-    /// How many wait for `out`.
-    wanted: AtomicUsize,
     /// What came in; counted by the reader of the link in use.
     pub(crate) received: Received,
     /// Held while an arrival is delivered, so that arrivals of one peer come one at a time.
@@ -119,7 +117,6 @@ impl Session {
                 tally: Traffic::default(),
             }),
             received: Received::default(),
-            wanted: AtomicUsize::new(0),
             inbox: Mutex::new(inbox),
             progress: Notify::new(),
         }
@@ -150,25 +147,6 @@ impl Session {
         lock(&self.out).outbox.unacknowledged()
     }
 
-    /// The outward half; the writer task gives way to whoever waits here.
-    fn out(&self) -> MutexGuard<'_, Out> {
-        match self.out.try_lock() {
-            Ok(out) => out,
-            Err(_) => {
-                self.wanted.fetch_add(1, Ordering::Relaxed);
-                let out = lock(&self.out);
-                self.wanted.fetch_sub(1, Ordering::Relaxed);
-                out
-            }
-        }
-    }
-
-    /// Whether somebody waits for the writer task to let go: the lock is not fair, and a busy writer would take it again
-    /// before they wake.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed) > 0
-    }
-
     /// See [`crate::PeerSender::push`].
     pub(crate) fn push(
         &self,
@@ -178,7 +156,7 @@ impl Session {
         body: &Body,
         now: Instant,
     ) -> Pushed {
-        let mut out = self.out();
+        let mut out = lock(&self.out);
         if out.gone {
             return Pushed::Overflowed;
         }
@@ -199,10 +177,10 @@ impl Session {
         if let Some(messages) = &mut out.in_doubt {
             *messages += 1;
         }
-        let Out { link, outbox, .. } = &mut *out;
-        if let Some(link) = link {
-            let rested = now.saturating_duration_since(link.touched) >= INLINE_AFTER;
-            if !(rested && link.is_idle() && write_now(link, outbox)) {
+        if let Some(link) = &out.link {
+            if link.is_idle() && now.saturating_duration_since(link.touched) >= INLINE_AFTER {
+                self.write_now(out);
+            } else if !link.is_busy() {
                 link.wake.notify_one();
             }
         }
@@ -228,7 +206,7 @@ impl Session {
             // Most often: no lock for what needs none.
             return Room::Free;
         }
-        let mut out = self.out();
+        let mut out = lock(&self.out);
         let Out { link, outbox, stalls, acked, .. } = &mut *out;
         if link.is_none() || outbox.is_overflowing() {
             return Room::Stalled;
@@ -257,18 +235,15 @@ impl Session {
 
     /// Queues a control frame on the link in use, or on link `number` if that is given. `false`: there is none.
     pub(crate) fn control(&self, number: Option<LinkNumber>, kind: Kind, body: &[u8]) -> bool {
-        let mut out = self.out();
-        let Out { link, outbox, .. } = &mut *out;
-        let Some(link) = link.as_mut().filter(|link| number.is_none_or(|number| number == link.number))
+        let mut out = lock(&self.out);
+        let Some(link) = out.link.as_mut().filter(|link| number.is_none_or(|number| number == link.number))
         else {
             return false;
         };
         if !link.push_control(kind, body) {
             return false;
         }
-        if !write_now(link, outbox) {
-            link.wake.notify_one();
-        }
+        self.write_now(out);
         true
     }
 
@@ -282,32 +257,64 @@ impl Session {
 
     /// Writes what was queued on link `number`.
     pub(crate) fn write(&self, number: LinkNumber) {
-        let mut out = lock(&self.out);
-        let Out { link, outbox, .. } = &mut *out;
-        if let Some(link) = link.as_mut().filter(|link| link.number == number && !link.is_idle())
-            && !write_now(link, outbox)
-        {
-            link.wake.notify_one();
+        let out = lock(&self.out);
+        if out.link.as_ref().is_some_and(|link| link.number == number && !link.is_idle()) {
+            self.write_now(out);
         }
     }
 
     /// One write of the writer task of link `number`.
     pub(crate) fn step(&self, number: LinkNumber) -> io::Result<Step> {
-        let mut out = lock(&self.out);
+        let out = lock(&self.out);
+        if out.link.as_ref().is_none_or(|link| link.number != number) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        self.leave(out, true).0
+    }
+
+    /// One write in the caller's own task; the writer task goes on where there is more.
+    fn write_now(&self, out: MutexGuard<'_, Out>) {
+        let (_, more) = self.leave(out, false);
+        if more && let Some(link) = &lock(&self.out).link {
+            link.wake.notify_one();
+        }
+    }
+
+    /// Puts together what waits, and writes it without the lock. Whether there is more, or nothing could be written.
+    fn leave(&self, mut out: MutexGuard<'_, Out>, bulk: bool) -> (io::Result<Step>, bool) {
         let Out { link, outbox, .. } = &mut *out;
-        let link = link.as_mut().filter(|link| link.number == number);
-        let link = link.ok_or(io::ErrorKind::NotConnected)?;
-        let step = link.step(outbox, true);
-        if outbox.take_freed() {
+        let Some(mut batch) = link.as_mut().and_then(|link| link.take(outbox, bulk)) else {
+            // What a batch under way leaves is for whoever gives it back, but that one may leave pieces.
+            let more = link.as_ref().is_some_and(|link| !link.is_busy() && link.has_work(outbox));
+            return (Ok(Step::Drained), more);
+        };
+        let freed = outbox.take_freed();
+        drop(out);
+        let step = batch.leave();
+        let mut out = lock(&self.out);
+        let Out { link, outbox, tally, .. } = &mut *out;
+        let more = match link.as_mut().filter(|link| link.number == batch.number) {
+            Some(link) => {
+                link.give_back(batch, outbox);
+                link.has_work(outbox)
+            }
+            // It was replaced meanwhile: what left will leave again.
+            None => {
+                tally.wire_sent_bytes += batch.wrote as u64;
+                false
+            }
+        };
+        drop(out);
+        if freed {
             // Whoever flushes may go on.
             self.progress.notify_waiters();
         }
-        step
+        (step, more)
     }
 
     /// The peer has everything up to `number`.
     pub(crate) fn acknowledged(&self, number: u64) {
-        let mut out = self.out();
+        let mut out = lock(&self.out);
         out.acked = Instant::now();
         out.outbox.acknowledge(number);
         self.note_room(&mut out);
@@ -322,7 +329,7 @@ impl Session {
 
     /// The peer has taken so many bytes of large messages on link `number`.
     pub(crate) fn taken(&self, number: LinkNumber, bytes: u64) {
-        let mut out = self.out();
+        let mut out = lock(&self.out);
         // A long message is confirmed late: the peer moves all the same.
         out.acked = Instant::now();
         if let Some(link) = out.link.as_mut().filter(|link| link.number == number) {
@@ -333,7 +340,7 @@ impl Session {
 
     /// The shortest round-trip time seen on link `number`.
     pub(crate) fn set_best_rtt(&self, number: LinkNumber, best: Duration) {
-        if let Some(link) = self.out().link.as_mut().filter(|link| link.number == number) {
+        if let Some(link) = lock(&self.out).link.as_mut().filter(|link| link.number == number) {
             link.window.handle_rtt(best);
         }
     }
@@ -488,10 +495,4 @@ impl Out {
         traffic.lost_uncertain += uncertain;
         traffic
     }
-}
-
-/// One write in the caller's own task. `false`: the writer task has to go on.
-fn write_now(link: &mut LinkOut, outbox: &mut Outbox) -> bool {
-    let wrote = matches!(link.step(outbox, false), Ok(Step::Wrote | Step::Drained));
-    wrote && !link.has_work(outbox)
 }

@@ -1,9 +1,11 @@
 //! Out of the outbox onto the wire: what is there in one write, and without waiting for more.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +20,9 @@ use crate::proto::seal::Seal;
 /// nothing at all ends by silence long before.
 const MAX_CONTROL_WAITING: usize = 4 * 1024 * 1024;
 
+/// Bytes of a buffer that an idle link keeps.
+const KEPT: usize = 4 * 1024;
+
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -31,7 +36,8 @@ pub(crate) enum Step {
     Blocked,
 }
 
-/// The sending half of a session's current link. Sits under the session's lock; never waits.
+/// The sending half of a session's current link. Sits under the session's lock; never waits. What leaves is put together
+/// here, and sealed and written as a [`Batch`] without that lock, so that others can queue meanwhile.
 #[derive(Debug)]
 pub(crate) struct LinkOut {
     pub(crate) number: LinkNumber,
@@ -39,20 +45,65 @@ pub(crate) struct LinkOut {
     /// The writer task of this link has something to do.
     pub(crate) wake: Arc<Notify>,
     stream: Arc<Stream>,
-    seal: Seal,
+    /// None while a batch is under way: whoever has it looks for more when it gives it back.
+    tools: Option<Tools>,
     /// What of large messages may be under way.
     pub(crate) window: Window,
     /// Whose turn it is where both wait: a piece of a large message, or the data lane.
     bulk_next: bool,
+    /// Control frames that wait, and whole records of earlier ones.
     control: Vec<u8>,
-    wire: Vec<u8>,
-    written: usize,
+    earlier: VecDeque<Vec<u8>>,
     /// Bytes written on this link.
     pub(crate) sent: u64,
     /// Data may flow: the start was sent.
     pub(crate) started: bool,
     /// When data last left; the publisher's own task writes only after a pause.
     pub(crate) touched: Instant,
+}
+
+/// What seals, and what it sealed and the socket has not taken yet.
+#[derive(Debug)]
+struct Tools {
+    seal: Seal,
+    wire: Vec<u8>,
+    written: usize,
+}
+
+/// What leaves in one write.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) number: LinkNumber,
+    stream: Arc<Stream>,
+    tools: Tools,
+    /// Where the records begin that are not sealed yet.
+    records: SmallVec<[usize; 2]>,
+    piece: bool,
+    /// Bytes that were written.
+    pub(crate) wrote: usize,
+}
+
+impl Batch {
+    /// Seals it, and writes once what the socket takes.
+    pub(crate) fn leave(&mut self) -> io::Result<Step> {
+        let Tools { seal, wire, written } = &mut self.tools;
+        for (place, begin) in self.records.iter().enumerate() {
+            let end = self.records.get(place + 1).copied().unwrap_or(wire.len());
+            let record = wire.get_mut(*begin..end).unwrap_or_default();
+            seal.seal_record(record).map_err(io::Error::other)?;
+        }
+        self.records.clear();
+        match self.stream.try_write(wire.get(*written..).unwrap_or_default()) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                self.wrote = n;
+                *written += n;
+                Ok(if self.piece { Step::WrotePiece } else { Step::Wrote })
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Step::Blocked),
+            Err(e) => Err(e),
+        }
+    }
 }
 
 impl LinkOut {
@@ -62,116 +113,137 @@ impl LinkOut {
             stop: CancellationToken::new(),
             wake: Arc::new(Notify::new()),
             stream,
-            seal,
+            tools: Some(Tools { seal, wire: Vec::new(), written: 0 }),
             window: Window::new(MIN_WINDOW),
             bulk_next: false,
             control: Vec::new(),
-            wire: Vec::new(),
-            written: 0,
+            earlier: VecDeque::new(),
             sent: 0,
             started: false,
             touched: Instant::now(),
         }
     }
 
-    /// Nothing of an earlier message or frame waits.
+    /// Whether a batch is under way: who has it looks for more.
+    pub(crate) const fn is_busy(&self) -> bool {
+        self.tools.is_none()
+    }
+
+    /// Nothing of an earlier message or frame waits, and nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.wire.is_empty() && self.control.is_empty()
+        self.control.is_empty()
+            && self.earlier.is_empty()
+            && self.tools.as_ref().is_some_and(|tools| tools.wire.is_empty())
     }
 
     /// Queues a control frame ahead of all data. `false`: too much waits already.
     pub(crate) fn push_control(&mut self, kind: Kind, body: &[u8]) -> bool {
-        if body.len() > record::MAX_CONTROL || self.wire.len() + self.control.len() > MAX_CONTROL_WAITING {
+        let waiting = self.earlier.len() * MAX_CONTENT + self.control.len();
+        if body.len() > record::MAX_CONTROL || waiting > MAX_CONTROL_WAITING {
             return false;
         }
         // A record ends where the next frame would not fit: frames are never cut.
-        if self.control.len() + body.len() + 4 > MAX_CONTENT && self.seal_control().is_err() {
-            return false;
+        if self.control.len() + body.len() + 4 > MAX_CONTENT {
+            self.earlier.push_back(std::mem::take(&mut self.control));
         }
         record::put_control(&mut self.control, kind, body);
         true
     }
 
-    fn seal_control(&mut self) -> io::Result<()> {
-        let begin = Seal::begin(&mut self.wire);
-        self.wire.push(Lane::Control as u8);
-        self.wire.append(&mut self.control);
-        self.seal.finish(&mut self.wire, begin).map_err(io::Error::other)
-    }
-
-    /// Whether the writer task has something to do.
+    /// Whether something could leave, now or when the batch under way is back.
     pub(crate) fn has_work(&self, outbox: &Outbox) -> bool {
-        !self.is_idle() || (self.started && (outbox.has_unsent() || self.has_piece(outbox)))
+        !self.control.is_empty()
+            || !self.earlier.is_empty()
+            || self.tools.as_ref().is_some_and(|tools| !tools.wire.is_empty())
+            || (self.started && (outbox.has_unsent() || self.has_piece(outbox)))
     }
 
     fn has_piece(&self, outbox: &Outbox) -> bool {
         outbox.next_piece().is_some_and(|len| len <= self.window.room())
     }
 
-    /// One non-blocking write of what is there: control first, then data or, where `bulk` says so, a piece of a large
-    /// message; these two take turns.
-    pub(crate) fn step(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<Step> {
-        let mut piece = false;
-        if self.wire.is_empty() {
+    /// Puts together what is there: control first, then data or, where `bulk` says so, a piece of a large message; these two
+    /// take turns. None where there is nothing, or where a batch is under way.
+    pub(crate) fn take(&mut self, outbox: &mut Outbox, bulk: bool) -> Option<Batch> {
+        let mut tools = self.tools.take()?;
+        let (mut records, mut piece) = (SmallVec::new(), false);
+        // What the socket did not take goes first.
+        if tools.wire.is_empty() {
+            for control in self.earlier.drain(..) {
+                put_record(&mut tools.wire, &mut records, Lane::Control, |wire| {
+                    wire.extend_from_slice(&control)
+                });
+            }
             if !self.control.is_empty() {
-                self.seal_control()?;
+                let control = &mut self.control;
+                put_record(&mut tools.wire, &mut records, Lane::Control, |wire| wire.append(control));
             }
             if self.started {
-                piece = self.seal_next(outbox, bulk)?;
-            }
-            if self.wire.is_empty() {
-                return Ok(Step::Drained);
+                piece = self.take_data(outbox, bulk, &mut tools.wire, &mut records);
             }
         }
-        match self.write(outbox)? {
-            Step::Wrote if piece => Ok(Step::WrotePiece),
-            step => Ok(step),
+        if tools.wire.is_empty() {
+            self.tools = Some(tools);
+            return None;
         }
+        let stream = Arc::clone(&self.stream);
+        Some(Batch { number: self.number, stream, tools, records, piece, wrote: 0 })
     }
 
-    /// Whether what was sealed is a piece of a large message.
-    fn seal_next(&mut self, outbox: &mut Outbox, bulk: bool) -> io::Result<bool> {
+    /// Whether it is a piece of a large message.
+    fn take_data(
+        &mut self,
+        outbox: &mut Outbox,
+        bulk: bool,
+        wire: &mut Vec<u8>,
+        records: &mut SmallVec<[usize; 2]>,
+    ) -> bool {
         let (data, piece) = (outbox.has_unsent(), bulk && self.has_piece(outbox));
         let piece = piece && (self.bulk_next || !data);
-        if !piece && !data {
-            return Ok(false);
-        }
-        // What is sealed is put together where it leaves from.
-        let begin = Seal::begin(&mut self.wire);
-        self.bulk_next = !piece;
         if piece {
-            self.wire.push(Lane::Bulk as u8);
-            if let Some(piece) = outbox.poll_piece(&mut self.wire) {
-                self.window.handle_sent(piece.len, piece.last);
-            }
-        } else {
+            let window = &mut self.window;
+            put_record(wire, records, Lane::Bulk, |wire| {
+                if let Some(piece) = outbox.poll_piece(wire) {
+                    window.handle_sent(piece.len, piece.last);
+                }
+            });
+        } else if data {
             self.touched = Instant::now();
-            self.wire.push(Lane::Data as u8);
-            outbox.poll_transmit(&mut self.wire, MAX_CONTENT - 1);
+            put_record(wire, records, Lane::Data, |wire| {
+                outbox.poll_transmit(wire, MAX_CONTENT - 1);
+            });
         }
-        self.seal.finish(&mut self.wire, begin).map_err(io::Error::other)?;
-        Ok(piece)
+        if piece || data {
+            self.bulk_next = !piece;
+        }
+        piece
     }
 
-    fn write(&mut self, outbox: &Outbox) -> io::Result<Step> {
-        let rest = self.wire.get(self.written..).unwrap_or_default();
-        match self.stream.try_write(rest) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => {
-                self.written += n;
-                self.sent += n as u64;
-                if self.written == self.wire.len() {
-                    self.written = 0;
-                    self.wire.clear();
-                    // Idle links are many: a large buffer is kept only while there is use for it.
-                    if !self.has_work(outbox) && self.wire.capacity() > 4 * 1024 {
-                        self.wire = Vec::new();
-                    }
-                }
-                Ok(Step::Wrote)
+    /// Takes back a batch of this link that has left, or some of it.
+    pub(crate) fn give_back(&mut self, batch: Batch, outbox: &Outbox) {
+        let Batch { mut tools, wrote, .. } = batch;
+        self.sent += wrote as u64;
+        if tools.written == tools.wire.len() {
+            tools.written = 0;
+            tools.wire.clear();
+            // Idle links are many: a large buffer is kept only while there is use for it.
+            if tools.wire.capacity() > KEPT && !self.has_work(outbox) {
+                tools.wire = Vec::new();
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Step::Blocked),
-            Err(e) => Err(e),
         }
+        self.tools = Some(tools);
     }
+}
+
+/// Appends a record that is whole, to be sealed later.
+fn put_record(
+    wire: &mut Vec<u8>,
+    records: &mut SmallVec<[usize; 2]>,
+    lane: Lane,
+    put: impl FnOnce(&mut Vec<u8>),
+) {
+    records.push(Seal::begin(wire));
+    wire.push(lane as u8);
+    put(wire);
+    Seal::end(wire);
 }

@@ -38,15 +38,27 @@ impl Seal {
     /// # Errors
     /// [`RecordError::Exhausted`] where the content is too long or the counter has reached its end.
     pub fn finish(&mut self, wire: &mut Vec<u8>, begin: usize) -> Result<(), RecordError> {
-        let content = wire.get_mut(begin + HEADER..).unwrap_or_default();
-        let sealed = content.len() + TAG;
+        Self::end(wire);
+        self.seal_record(wire.get_mut(begin..).unwrap_or_default())
+    }
+
+    /// Leaves room for a record's tag: it is whole, and can be sealed by [`Self::seal_record`].
+    pub fn end(wire: &mut Vec<u8>) {
+        wire.extend_from_slice(&[0; TAG]);
+    }
+
+    /// Seals a record that is whole where it stands.
+    ///
+    /// # Errors
+    /// [`RecordError::Exhausted`] where it is no record, its content is too long, or the counter has reached its end.
+    pub fn seal_record(&mut self, record: &mut [u8]) -> Result<(), RecordError> {
+        let (header, rest) = record.split_first_chunk_mut::<HEADER>().ok_or(RecordError::Exhausted)?;
+        let (content, tag) = rest.split_last_chunk_mut::<TAG>().ok_or(RecordError::Exhausted)?;
         if content.len() > MAX_CONTENT {
             return Err(RecordError::Exhausted);
         }
-        let tag = self.0.seal(content)?;
-        wire.extend_from_slice(&tag);
-        let header = wire.get_mut(begin..begin + HEADER).unwrap_or_default();
-        header.copy_from_slice(&(sealed as u16).to_be_bytes());
+        *tag = self.0.seal(content)?;
+        *header = ((content.len() + TAG) as u16).to_be_bytes();
         Ok(())
     }
 }

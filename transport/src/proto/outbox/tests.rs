@@ -197,11 +197,11 @@ impl Simulation {
     /// `large`: with messages that go in pieces, and room for some of them.
     fn new(seed: u64, large: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let limit = if large { rng.usize(150_000..600_000) } else { rng.usize(2_000..20_000) };
+        let limit = if large { rng.usize(600_000..2_400_000) } else { rng.usize(2_000..20_000) };
         Self {
             generation: rng.u64(..),
             limit,
-            lengths: if large { [600, 120_000] } else { [600, 600] },
+            lengths: if large { [2_400, 480_000] } else { [600, 600] },
             outbox: Outbox::new(limit),
             receiver: Receiver::default(),
             link: None,

@@ -20,9 +20,9 @@ fn push(outbox: &mut Outbox, flow: u64, number: u64, len: usize) -> bool {
 
 #[test]
 fn small_ones_of_other_flows_pass_and_those_of_its_own_wait() {
-    let mut outbox = Outbox::new(1 << 20);
+    let mut outbox = Outbox::new(3 << 20);
     for (number, (flow, len)) in
-        [(1, 10), (1, 100_000), (1, 10), (2, 10), (2, LARGE), (1, 100_000), (2, 10), (3, 100_000), (1, 10)]
+        [(1, 10), (1, 300_000), (1, 10), (2, 10), (2, LARGE), (1, 300_000), (2, 10), (3, 300_000), (1, 10)]
             .into_iter()
             .enumerate()
     {
@@ -36,8 +36,8 @@ fn small_ones_of_other_flows_pass_and_those_of_its_own_wait() {
 
 #[test]
 fn a_loss_is_told_behind_what_is_held() {
-    let mut outbox = Outbox::new(1 << 20);
-    assert!(push(&mut outbox, 1, 0, 100_000));
+    let mut outbox = Outbox::new(3 << 20);
+    assert!(push(&mut outbox, 1, 0, 300_000));
     outbox.lose(&[interest(1)]);
     assert!(outbox.is_overflowing(), "half is free, but the large one comes first");
     while outbox.poll_piece(&mut Vec::new()).is_some() {}
@@ -48,13 +48,13 @@ fn a_loss_is_told_behind_what_is_held() {
 
 #[test]
 fn a_large_one_without_room_is_lost_alone_and_in_its_place() {
-    let mut outbox = Outbox::new(1 << 20);
+    let mut outbox = Outbox::new(3 << 20);
     let mut number = 0;
-    while push(&mut outbox, 1, number, 100_000) {
+    while push(&mut outbox, 1, number, 300_000) {
         number += 1;
     }
-    assert!(!outbox.is_overflowing() && outbox.used() <= 3 << 18, "a quarter is left to others");
-    assert!(!push(&mut outbox, 1, 98, 100_000));
+    assert!(!outbox.is_overflowing() && outbox.used() <= 9 << 18, "a quarter is left to others");
+    assert!(!push(&mut outbox, 1, 98, 300_000));
     assert_eq!(outbox.held.len() as u64, number + 1, "two losses in a row are one record");
     assert!(push(&mut outbox, 1, 99, 1_000) && push(&mut outbox, 2, 100, 10_000));
     let had = drain(&mut outbox).had.remove(&1).expect("it got something");
@@ -65,7 +65,7 @@ fn a_large_one_without_room_is_lost_alone_and_in_its_place() {
 
 #[test]
 fn a_loss_that_has_left_does_not_grow() {
-    let mut outbox = Outbox::new(1 << 20);
+    let mut outbox = Outbox::new(3 << 20);
     for _ in 0..2 {
         outbox.refuse(&interests(&[1]), 1);
         outbox.refuse(&interests(&[1]), 1);
@@ -76,12 +76,12 @@ fn a_loss_that_has_left_does_not_grow() {
 
 #[test]
 fn where_room_shrinks_the_newest_of_a_flow_goes_first() {
-    let mut outbox = Outbox::new(1 << 20);
-    for (number, len) in [10, 100_000, 10].into_iter().enumerate() {
+    let mut outbox = Outbox::new(3 << 20);
+    for (number, len) in [10, 300_000, 10].into_iter().enumerate() {
         assert!(push(&mut outbox, 1, number as u64, len));
     }
     outbox.set_limit(10_000);
-    outbox.set_limit(1 << 20);
+    outbox.set_limit(3 << 20);
     let had = drain(&mut outbox).had.remove(&1).expect("it got something");
     assert_eq!(had, Had { seen: vec![0], missed: 2, vague: false });
 }
