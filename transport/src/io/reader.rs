@@ -28,12 +28,14 @@ use crate::proto::record::{
 /// An acknowledgement waits this long for more to acknowledge: 50 a second at most while little flows.
 const ACK_AFTER: Duration = Duration::from_millis(20);
 /// Under load one is sent for so many records or bytes: an eighth or less of what the other side may hold.
-const ACK_RECORDS: u64 = 1_024;
+const ACK_RECORDS: u64 = 4_096;
 const ACK_BYTES: usize = 256 * 1024;
 /// Room for one read at first, and on an idle link: a few small messages.
 const READ_SMALL: usize = 4 * 1024;
 /// Room for one read while reads come back full: four records.
 const READ_LARGE: usize = 256 * 1024;
+/// So many small reads in a row make an idle link: pings of some seconds, or a pause in what was a flood.
+const FEW: u8 = 16;
 
 /// Messages that are handed over at once: the locks on their way are then taken once for all of them.
 const TOGETHER: usize = 128;
@@ -129,7 +131,7 @@ impl LinkIn {
         let from = PeerSender(Arc::clone(&self.session));
         let mut acks = Acks::default();
         let mut next = None;
-        let mut room = READ_SMALL;
+        let (mut room, mut few) = (READ_SMALL, 0u8);
         let control = self.control(&from);
         match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
             Ok(None) => self.session.write(self.number),
@@ -166,10 +168,11 @@ impl LinkIn {
                 Ok(n) => {
                     self.session.received.wire_bytes.add(n as u64);
                     room = if n >= room { READ_LARGE } else { room };
+                    few = if n > READ_SMALL { 0 } else { few.saturating_add(1) };
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    // Nothing waits: give a large buffer back.
-                    if self.wire.is_empty() && room > READ_SMALL {
+                    // Idle links are many: a large buffer is kept only while there is use for it.
+                    if few >= FEW && room > READ_SMALL && self.wire.is_empty() {
                         room = READ_SMALL;
                         self.wire = BytesMut::new();
                     }

@@ -295,7 +295,7 @@ impl Session {
         let Out { link, outbox, tally, .. } = &mut *out;
         let more = match link.as_mut().filter(|link| link.number == batch.number) {
             Some(link) => {
-                link.give_back(batch, outbox);
+                link.give_back(batch);
                 link.has_work(outbox)
             }
             // It was replaced meanwhile: what left will leave again.

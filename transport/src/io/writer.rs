@@ -22,6 +22,8 @@ const MAX_CONTROL_WAITING: usize = 4 * 1024 * 1024;
 
 /// Bytes of a buffer that an idle link keeps.
 const KEPT: usize = 4 * 1024;
+/// So many small batches in a row make an idle link: pings of some seconds, or a pause in what was a flood.
+const FEW: u8 = 16;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,8 @@ struct Tools {
     seal: Seal,
     wire: Vec<u8>,
     written: usize,
+    /// Small batches since the last large one.
+    small: u8,
 }
 
 /// What leaves in one write.
@@ -86,7 +90,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// Seals it, and writes once what the socket takes.
     pub(crate) fn leave(&mut self) -> io::Result<Step> {
-        let Tools { seal, wire, written } = &mut self.tools;
+        let Tools { seal, wire, written, .. } = &mut self.tools;
         for (place, begin) in self.records.iter().enumerate() {
             let end = self.records.get(place + 1).copied().unwrap_or(wire.len());
             let record = wire.get_mut(*begin..end).unwrap_or_default();
@@ -113,7 +117,7 @@ impl LinkOut {
             stop: CancellationToken::new(),
             wake: Arc::new(Notify::new()),
             stream,
-            tools: Some(Tools { seal, wire: Vec::new(), written: 0 }),
+            tools: Some(Tools { seal, wire: Vec::new(), written: 0, small: 0 }),
             window: Window::new(MIN_WINDOW),
             bulk_next: false,
             control: Vec::new(),
@@ -220,14 +224,15 @@ impl LinkOut {
     }
 
     /// Takes back a batch of this link that has left, or some of it.
-    pub(crate) fn give_back(&mut self, batch: Batch, outbox: &Outbox) {
+    pub(crate) fn give_back(&mut self, batch: Batch) {
         let Batch { mut tools, wrote, .. } = batch;
         self.sent += wrote as u64;
         if tools.written == tools.wire.len() {
+            tools.small = if tools.wire.len() > KEPT { 0 } else { tools.small.saturating_add(1) };
             tools.written = 0;
             tools.wire.clear();
             // Idle links are many: a large buffer is kept only while there is use for it.
-            if tools.wire.capacity() > KEPT && !self.has_work(outbox) {
+            if tools.wire.capacity() > KEPT && tools.small >= FEW {
                 tools.wire = Vec::new();
             }
         }
