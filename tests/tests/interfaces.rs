@@ -61,6 +61,11 @@ fn a_node_with_an_idle_bridge_alone_says_that_it_waits_and_joins_when_a_network_
         "link add docker0 type bridge",
         "addr add 172.17.0.1/16 dev docker0",
         "link set docker0 up",
+        // A bridge that never had a port passes for one with a carrier.
+        "link add port0 type veth peer name port1",
+        "link set port0 master docker0",
+        "link set port0 up",
+        "link del port0",
     ]);
     let other = lan.host(2).join(&secret, "other");
     let mut joined =

@@ -156,7 +156,7 @@ fn who_hears_nobody_says_so() {
     let nodes = Crowd::join(&lan, &secret);
     // The first two are there for each other, and their own heartbeats come back to them. The third's do not.
     let [deaf, alone] =
-        ["no heartbeat is heard on eth0, not even this node's own", "nobody else is heard on eth0"];
+        ["no heartbeat heard on eth0, not even my own", "no heartbeat of another host heard on eth0"];
     let mut told = Figure::new("row 2: multicast blocked, warned of", SILENCE_SAID);
     for (node, (said, unsaid)) in nodes.iter().zip([(alone, deaf), (alone, deaf), (deaf, alone)]) {
         node.expect_log(said, SILENCE_SAID + SLACK);

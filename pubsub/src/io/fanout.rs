@@ -79,7 +79,7 @@ fn hand_out<P: Outlet>(
     let Matches { local, remote } = &route.matches;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
-        let body = body(order, topic, payload);
+        let body = body(seq, route, topic, payload);
         for (peer, interests) in remote {
             receipt.nodes += usize::from(peer.is_up());
             receipt.overflowed += usize::from(
@@ -96,11 +96,11 @@ fn hand_out<P: Outlet>(
 }
 
 /// What peers get. A large payload is shared and not copied: that would hold up whoever publishes on the same bus.
-fn body<P: Outlet>(order: &mut Order<P>, topic: &Topic, payload: &Bytes) -> Body {
+fn body<P>(seq: u64, route: &Route<P>, topic: &Topic, payload: &Bytes) -> Body {
     if payload.len() > LARGE {
-        Body::new(envelope::encode(order.sequence, topic, &[]), payload.clone())
+        Body::new(envelope::encode(seq, topic, &[]), payload.clone())
     } else {
-        order.body(topic, payload).into()
+        route.body(seq, topic, payload).into()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 
 use super::outlet::Outlet;
-use super::registry::Local;
+use super::registry::{Local, lock};
 use crate::proto::envelope;
 use crate::proto::index::{Index, Matches};
 use crate::topic::{BusName, Topic};
@@ -25,6 +25,9 @@ pub(super) struct Route<P> {
     pub(super) matches: Matches<P, Arc<Local>>,
     /// Names the order that must hold: that of one topic of one bus. Two that share a name by chance only wait more.
     pub(super) flow: u64,
+    /// Memory for its next bodies: those who share it are for the same nodes, so none of it is kept for one message that a
+    /// node is owed for long.
+    chunk: Mutex<BytesMut>,
 }
 
 /// One bus's.
@@ -36,12 +39,11 @@ pub(crate) struct Order<P> {
     version: u64,
     recent: Option<(Topic, Arc<Route<P>>)>,
     routes: HashMap<Topic, Arc<Route<P>>>,
-    chunk: BytesMut,
 }
 
 impl<P> Default for Order<P> {
     fn default() -> Self {
-        Self { sequence: 0, version: 0, recent: None, routes: HashMap::new(), chunk: BytesMut::new() }
+        Self { sequence: 0, version: 0, recent: None, routes: HashMap::new() }
     }
 }
 
@@ -57,8 +59,7 @@ impl<P: Outlet> Order<P> {
         let version = index.version();
         if version != self.version {
             self.version = version;
-            self.recent = None;
-            self.routes.clear();
+            self.forget();
         }
         if let Some((_, route)) = self.recent.as_ref().filter(|(known, _)| known == topic) {
             return Arc::clone(route);
@@ -69,23 +70,36 @@ impl<P: Outlet> Order<P> {
         let route = self
             .routes
             .entry(topic.clone())
-            .or_insert_with(|| Arc::new(Route { matches: index.matches(topic), flow: flow(bus, topic) }));
+            .or_insert_with(|| Arc::new(Route::new(index.matches(topic), flow(bus, topic))));
         let route = Arc::clone(route);
         self.recent = Some((topic.clone(), Arc::clone(&route)));
         route
     }
 
+    /// Forgets the routes, and whom they lead to.
+    pub(super) fn forget(&mut self) {
+        self.recent = None;
+        self.routes.clear();
+    }
+}
+
+impl<P> Route<P> {
+    fn new(matches: Matches<P, Arc<Local>>, flow: u64) -> Self {
+        Self { matches, flow, chunk: Mutex::default() }
+    }
+
     /// The body of a message that is not large.
-    pub(super) fn body(&mut self, topic: &Topic, payload: &[u8]) -> Bytes {
+    pub(super) fn body(&self, sequence: u64, topic: &Topic, payload: &[u8]) -> Bytes {
         let len = envelope::MAX_OVERHEAD + payload.len();
         if len > SHARED {
-            return envelope::encode(self.sequence, topic, payload);
+            return envelope::encode(sequence, topic, payload);
         }
-        if self.chunk.capacity() < len {
-            self.chunk = BytesMut::with_capacity(CHUNK);
+        let mut chunk = lock(&self.chunk);
+        if chunk.capacity() < len {
+            *chunk = BytesMut::with_capacity(CHUNK);
         }
-        envelope::put(&mut self.chunk, self.sequence, topic, payload);
-        self.chunk.split().freeze()
+        envelope::put(&mut chunk, sequence, topic, payload);
+        chunk.split().freeze()
     }
 }
 

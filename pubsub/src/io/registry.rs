@@ -224,7 +224,10 @@ impl<P: Outlet> Registry<P> {
         members.tell_all();
         let queues: Vec<_> = locals.iter().flat_map(|(_, local)| local.joined().to_vec()).collect();
         queues.iter().for_each(|joined| members.ended += joined.queue.stats().2);
+        let buses: Vec<_> = members.buses.values().map(Arc::clone).collect();
         drop(members);
+        // Nothing is published any more, and handles of a bus may stay.
+        buses.iter().for_each(|bus| lock(&bus.order).forget());
         queues.iter().for_each(|joined| joined.queue.close());
         self.changed.notify_waiters();
         true

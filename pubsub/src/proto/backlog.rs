@@ -9,6 +9,9 @@ use crate::delivery::{Delivery, Message, QueueLimits};
 /// What one waiting message is charged besides payload and topic, in bytes: its slot and shared headers.
 pub const CHARGE: usize = 192;
 
+/// A queue for fewer messages is meant to lose: twice what a link hands over at once.
+const MANY: usize = 256;
+
 /// Senders whose losses are counted apart while the reader does not read. Beyond them, and only then, the losses of
 /// further senders are added to the youngest count, which is then a lower bound: memory stays bounded.
 const MAX_SENDERS: usize = 1_024;
@@ -96,10 +99,11 @@ impl Backlog {
         self.waiting.len() <= self.limits.messages / 2 && self.bytes <= self.limits.bytes / 2
     }
 
-    /// Whether less than a quarter of one of the limits is left.
+    /// Whether less than a quarter of one of the limits is left. Never of one for less than [`MANY`] messages: what comes at
+    /// once overruns it anyway.
     pub fn is_nearly_full(&self) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
-        self.waiting.len() > messages - messages / 4 || self.bytes > bytes - bytes / 4
+        messages >= MANY && (self.waiting.len() > messages - messages / 4 || self.bytes > bytes - bytes / 4)
     }
 
     /// Deliveries that wait, and the bytes that they are charged.

@@ -215,6 +215,9 @@ impl Driver {
         }
         for (id, number) in dead {
             self.context.counters.ended_timeout.add(1);
+            if let Some(link) = self.links.get(&number) {
+                link.session.abandon(number);
+            }
             self.closed(now, id, number, DownReason::Timeout);
         }
         if now >= self.tell_again {

@@ -39,9 +39,11 @@ const FEW: u8 = 16;
 
 /// Messages that are handed over at once: the locks on their way are then taken once for all of them.
 const TOGETHER: usize = 128;
-/// How long a reader gives way to those who read from a full queue. A slice of the scheduler's is 3 ms, and two of them may
-/// pass before they run.
+/// How long a reader gives way to those who read from full queues, in all of each [`GIVE_WAY_EVERY`]. A slice of the
+/// scheduler's is 3 ms, and two of them may pass before they run. Who is slower still must not hold up others by more than
+/// a tenth of the time.
 const GIVE_WAY: Duration = Duration::from_millis(10);
+const GIVE_WAY_EVERY: Duration = Duration::from_millis(100);
 
 /// What of messages has come and is not whole yet, or not handed over.
 pub(crate) struct Lanes {
@@ -132,6 +134,7 @@ impl LinkIn {
         let mut acks = Acks::default();
         let mut next = None;
         let (mut room, mut few) = (READ_SMALL, 0u8);
+        let mut patience = Patience::default();
         let control = self.control(&from);
         match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
             Ok(None) => self.session.write(self.number),
@@ -142,8 +145,9 @@ impl LinkIn {
             match self.handle(&from, &mut next, &mut acks) {
                 Ok(Handled::All) => {}
                 Ok(Handled::Pressed(pressed)) => {
-                    // Late or not: whoever reads has had its time, and others wait behind it.
-                    let _ = tokio::time::timeout(GIVE_WAY, pressed).await;
+                    // The peer is told what was had, or it would take this link for one that stands still.
+                    self.acknowledge(&mut acks);
+                    patience.give_way(pressed).await;
                     continue;
                 }
                 Ok(Handled::End(end)) => return end,
@@ -247,6 +251,7 @@ impl LinkIn {
     ) -> Result<Handled, RecordError> {
         let Self { session, number, lanes, deliver, .. } = self;
         if lanes.data.is_empty() {
+            lanes.data.release();
             return Ok(Handled::All);
         }
         let mut inbox = lock(&session.inbox);
@@ -256,41 +261,47 @@ impl LinkIn {
         }
         let Lanes { data, bulk, copies, arrived } = lanes;
         let mut pressed = None;
-        while pressed.is_none()
-            && let Some(frame) = data.next_frame()?
-        {
-            let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
-            let admit = inbox.admit(*at);
-            *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
-            acks.records += 1;
-            let frame = parse_data(frame)?;
-            // Also one that was had before came in pieces, which make way for the next.
-            let large = matches!(frame, DataFrame::Large { .. }).then(|| bulk.take()).transpose()?;
-            match admit {
-                Admit::Duplicate => continue,
-                Admit::Hole => return Err(RecordError::OutOfOrder),
-                Admit::Deliver => {}
-            }
-            match (frame, large) {
-                (DataFrame::Message { interests, body }, _) => {
-                    arrived.push(Arrival { interests, body: copies.copy(body) });
-                    if arrived.len() >= TOGETHER {
+        let mut frames = || -> Result<(), RecordError> {
+            while pressed.is_none()
+                && let Some(frame) = data.next_frame()?
+            {
+                let at = next.as_mut().ok_or(RecordError::OutOfOrder)?;
+                let admit = inbox.admit(*at);
+                *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
+                acks.records += 1;
+                let frame = parse_data(frame)?;
+                // Also one that was had before came in pieces, which make way for the next.
+                let large = matches!(frame, DataFrame::Large { .. }).then(|| bulk.take()).transpose()?;
+                match admit {
+                    Admit::Duplicate => continue,
+                    Admit::Hole => return Err(RecordError::OutOfOrder),
+                    Admit::Deliver => {}
+                }
+                match (frame, large) {
+                    (DataFrame::Message { interests, body }, _) => {
+                        arrived.push(Arrival { interests, body: copies.copy(body) });
+                        if arrived.len() >= TOGETHER {
+                            pressed = hand_over(session, &**deliver, from, arrived);
+                        }
+                    }
+                    (DataFrame::Large { interests }, Some(body)) => {
+                        arrived.push(Arrival { interests, body });
                         pressed = hand_over(session, &**deliver, from, arrived);
                     }
+                    (DataFrame::Gap { missed, exact }, _) => {
+                        pressed = hand_over(session, &**deliver, from, arrived);
+                        let gap = deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
+                        pressed = pressed.take().or(gap);
+                    }
+                    (DataFrame::Large { .. } | DataFrame::Unknown, _) => {}
                 }
-                (DataFrame::Large { interests }, Some(body)) => {
-                    arrived.push(Arrival { interests, body });
-                    pressed = hand_over(session, &**deliver, from, arrived);
-                }
-                (DataFrame::Gap { missed, exact }, _) => {
-                    pressed = hand_over(session, &**deliver, from, arrived);
-                    let gap = deliver.deliver(from, Inbound::Gap { interests: &missed, exact });
-                    pressed = pressed.or(gap);
-                }
-                (DataFrame::Large { .. } | DataFrame::Unknown, _) => {}
             }
-        }
+            Ok(())
+        };
+        let whole = frames();
+        // What was admitted before an error counts as had.
         let last = hand_over(session, &**deliver, from, arrived);
+        whole?;
         Ok(pressed.or(last).map_or(Handled::All, Handled::Pressed))
     }
 
@@ -338,6 +349,28 @@ fn hand_over(
     let pressed = deliver.deliver(from, Inbound::Messages(arrived));
     arrived.clear();
     pressed
+}
+
+/// How much a reader has given way of late.
+#[derive(Default)]
+struct Patience {
+    since: Option<Instant>,
+    spent: Duration,
+}
+
+impl Patience {
+    async fn give_way(&mut self, pressed: Pressed) {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= GIVE_WAY_EVERY) {
+            (self.since, self.spent) = (Some(now), Duration::ZERO);
+        }
+        let left = GIVE_WAY.saturating_sub(self.spent);
+        if !left.is_zero() {
+            // Late or not: whoever reads has had its time, and others wait behind it.
+            let _ = tokio::time::timeout(left, pressed).await;
+            self.spent += now.elapsed();
+        }
+    }
 }
 
 /// How handling what was read came out.

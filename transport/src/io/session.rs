@@ -17,7 +17,7 @@ use crate::peer::{Pushed, Room};
 use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};
-use crate::proto::record::{FRAME_OVERHEAD, Kind, LARGE, MAX_INTERESTS, put_varint};
+use crate::proto::record::{FRAME_OVERHEAD, Kind, MAX_INTERESTS, MEDIUM, put_varint};
 use crate::stats::{PeerStats, Received, Traffic};
 
 /// How long a full peer may hold publishers up, once per stall.
@@ -215,7 +215,7 @@ impl Session {
             return Room::Free;
         }
         let [large, other] = stalls;
-        let stall = if payload > LARGE { large } else { other };
+        let stall = if payload > MEDIUM { large } else { other };
         match *stall {
             Stall::None if outbox.has_room(payload + FRAME_OVERHEAD) => Room::Free,
             // Only a peer that moves is worth waiting for.
@@ -387,6 +387,13 @@ impl Session {
         out.link = Some(link);
         drop(out);
         self.progress.notify_waiters();
+    }
+
+    /// Nothing is heard on link `number`: it ends without waiting for what was sent on it.
+    pub(crate) fn abandon(&self, number: LinkNumber) {
+        if let Some(link) = lock(&self.out).link.as_ref().filter(|link| link.number == number) {
+            link.abandon();
+        }
     }
 
     /// The link is gone; what is owed stays.

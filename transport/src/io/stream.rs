@@ -72,6 +72,15 @@ impl Stream {
         }
     }
 
+    /// Lets the system forget what was not delivered, and tell the other side of the end at once: else that word would stand
+    /// behind data which is sent again and again to a peer that does not answer.
+    pub(crate) fn abandon(&self) {
+        if let Self::Tcp(stream) = self {
+            // Where it fails, the end is told later.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
     pub(crate) const fn kind(&self) -> LinkKind {
         match self {
             Self::Tcp(_) => LinkKind::Tcp,

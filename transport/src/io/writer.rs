@@ -56,6 +56,8 @@ pub(crate) struct LinkOut {
     /// Control frames that wait, and whole records of earlier ones.
     control: Vec<u8>,
     earlier: VecDeque<Vec<u8>>,
+    /// Bytes of the batch under way, or of what the socket has not taken of the last one.
+    under_way: usize,
     /// Bytes written on this link.
     pub(crate) sent: u64,
     /// Data may flow: the start was sent.
@@ -94,7 +96,12 @@ impl Batch {
         for (place, begin) in self.records.iter().enumerate() {
             let end = self.records.get(place + 1).copied().unwrap_or(wire.len());
             let record = wire.get_mut(*begin..end).unwrap_or_default();
-            seal.seal_record(record).map_err(io::Error::other)?;
+            if let Err(error) = seal.seal_record(record) {
+                // Nothing that is not sealed may ever leave.
+                wire.clear();
+                *written = 0;
+                return Err(io::Error::other(error));
+            }
         }
         self.records.clear();
         match self.stream.try_write(wire.get(*written..).unwrap_or_default()) {
@@ -122,6 +129,7 @@ impl LinkOut {
             bulk_next: false,
             control: Vec::new(),
             earlier: VecDeque::new(),
+            under_way: 0,
             sent: 0,
             started: false,
             touched: Instant::now(),
@@ -133,6 +141,11 @@ impl LinkOut {
         self.tools.is_none()
     }
 
+    /// See [`Stream::abandon`].
+    pub(crate) fn abandon(&self) {
+        self.stream.abandon();
+    }
+
     /// Nothing of an earlier message or frame waits, and nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
         self.control.is_empty()
@@ -142,7 +155,7 @@ impl LinkOut {
 
     /// Queues a control frame ahead of all data. `false`: too much waits already.
     pub(crate) fn push_control(&mut self, kind: Kind, body: &[u8]) -> bool {
-        let waiting = self.earlier.len() * MAX_CONTENT + self.control.len();
+        let waiting = self.under_way + self.earlier.len() * MAX_CONTENT + self.control.len();
         if body.len() > record::MAX_CONTROL || waiting > MAX_CONTROL_WAITING {
             return false;
         }
@@ -190,6 +203,7 @@ impl LinkOut {
             self.tools = Some(tools);
             return None;
         }
+        self.under_way = tools.wire.len();
         let stream = Arc::clone(&self.stream);
         Some(Batch { number: self.number, stream, tools, records, piece, wrote: 0 })
     }
@@ -230,6 +244,7 @@ impl LinkOut {
         if tools.written == tools.wire.len() {
             tools.small = if tools.wire.len() > KEPT { 0 } else { tools.small.saturating_add(1) };
             tools.written = 0;
+            self.under_way = 0;
             tools.wire.clear();
             // Idle links are many: a large buffer is kept only while there is use for it.
             if tools.wire.capacity() > KEPT && tools.small >= FEW {

@@ -84,6 +84,13 @@ impl Reassembly {
         }
     }
 
+    /// Gives back the memory of what was taken whole.
+    pub fn release(&mut self) {
+        if self.is_empty() {
+            (self.stream, self.lent, self.given) = (BytesMut::new(), false, 0);
+        }
+    }
+
     /// Whether nothing is left of what was pushed.
     pub fn is_empty(&self) -> bool {
         self.stream.len() == self.given
@@ -131,9 +138,9 @@ impl Reassembly {
 pub struct Copies(BytesMut);
 
 /// Bytes of a chunk.
-const CHUNK: usize = 4 * 1024;
+const CHUNK: usize = 1024;
 /// Bodies of more bytes have memory of their own: at least eight share a chunk.
-const SHARED: usize = 512;
+const SHARED: usize = 128;
 
 impl Copies {
     /// `bytes` in memory that may be kept.

@@ -17,7 +17,7 @@ pub use self::entry::RECORD_CHARGE;
 use self::entry::{Large, Record};
 use self::gap::{Counts, Gap, chunks};
 use self::held::Held;
-use super::record::{self, LARGE, MAX_INTERESTS, MAX_PIECE};
+use super::record::{self, LARGE, MAX_INTERESTS, MAX_PIECE, MEDIUM};
 use crate::body::Body;
 use crate::interest::{Interest, Interests};
 
@@ -110,7 +110,7 @@ impl Outbox {
 
     /// Whether a message of `body` bytes would be queued, and not counted as lost.
     pub fn has_room(&self, body: usize) -> bool {
-        let reserve = if body > LARGE { RESERVE.min(self.limit / 4) } else { 0 };
+        let reserve = if body > MEDIUM { RESERVE.min(self.limit / 4) } else { 0 };
         self.open.is_none() && self.used + body + RECORD_CHARGE + reserve <= self.limit
     }
 
@@ -183,7 +183,7 @@ impl Outbox {
     pub fn push(&mut self, interests: &Interests, flow: u64, body: &Body) -> bool {
         let large = body.len() > LARGE;
         if !self.has_room(body.len() + 16 * interests.len()) {
-            if large {
+            if body.len() > MEDIUM {
                 // Others may still fit.
                 self.refuse(interests, flow);
             } else {
