@@ -15,7 +15,7 @@ fn topic() -> Topic {
 }
 
 /// Into memory of its own.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = 100)]
 fn encode(bencher: Bencher<'_, '_>, bytes: usize) {
     let (topic, payload) = (topic(), vec![1; bytes]);
     bencher
@@ -24,7 +24,7 @@ fn encode(bencher: Bencher<'_, '_>, bytes: usize) {
 }
 
 /// Nothing is copied, whatever the size.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = 100)]
 fn decode(bencher: Bencher<'_, '_>, bytes: usize) {
     let body = envelope::encode(SEQ, &topic(), &vec![1; bytes]);
     bencher.bench_local(|| envelope::decode(divan::black_box(&body)).unwrap().payload.len());

@@ -35,13 +35,13 @@ fn beacon() -> Beacon {
 }
 
 /// Without the random nonce, which the system gives.
-#[divan::bench]
+#[divan::bench(sample_size = 16)]
 fn seal(bencher: Bencher<'_, '_>) {
     let (key, group, beacon) = (fresh_key(), group(), beacon());
     bencher.bench_local(|| seal::seal(&key, group, [1; NONCE_LEN], divan::black_box(&beacon)));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 16)]
 fn open(bencher: Bencher<'_, '_>) {
     let key = fresh_key();
     let datagram = seal::seal(&key, group(), [1; NONCE_LEN], &beacon());
@@ -49,7 +49,7 @@ fn open(bencher: Bencher<'_, '_>) {
 }
 
 /// One of another mesh: it is tried for the group of the other family, too.
-#[divan::bench]
+#[divan::bench(sample_size = 16)]
 fn refuse(bencher: Bencher<'_, '_>) {
     let datagram = seal::seal(&fresh_key(), group(), [1; NONCE_LEN], &beacon());
     bench_open(bencher, fresh_key(), &datagram, Err(Refusal::Auth));

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 /// Subscriptions to the one topic.
 const SUBSCRIPTIONS: [usize; 3] = [1, 10, 1_000];
 
-#[divan::bench(args = SUBSCRIPTIONS)]
+#[divan::bench(args = SUBSCRIPTIONS, sample_size = 16)]
 fn publish_and_take(bencher: Bencher<'_, '_>, subscriptions: usize) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let bus = join_alone(&runtime);

@@ -90,8 +90,8 @@ fn bench_match(bencher: Bencher<'_, '_>, count: usize, topic: impl Fn(usize) -> 
         .with_inputs(|| &topics[next.replace((next.get() + STRIDE) % count)])
         .bench_local_values(|topic| {
             let found = index.matches(topic);
+            // Its memory is given back within what is measured: a publish pays for that too.
             assert_eq!(found.remote.len(), matches);
-            found
         });
 }
 
@@ -117,17 +117,17 @@ fn remove_10_000_wildcard(bencher: Bencher<'_, '_>) {
     bench_remove(bencher, &wild());
 }
 
-#[divan::bench(sample_count = 1_000)]
+#[divan::bench(sample_size = 100)]
 fn match_exact(bencher: Bencher<'_, '_>) {
     bench_match(bencher, EXACT, |n| format!("orders/{n}/new"), 1);
 }
 
-#[divan::bench(sample_count = 1_000)]
+#[divan::bench(sample_size = 100)]
 fn match_wildcard(bencher: Bencher<'_, '_>) {
     bench_match(bencher, WILD, |n| format!("shops/{n}/closed"), 1);
 }
 
-#[divan::bench(sample_count = 1_000)]
+#[divan::bench(sample_size = 100)]
 fn match_none(bencher: Bencher<'_, '_>) {
     bench_match(bencher, EXACT, |n| format!("orders/{n}/old"), 0);
 }

@@ -41,7 +41,7 @@ fn seal_all(seal: &mut Seal, content: &[u8], wire: &mut Vec<u8>) {
     }
 }
 
-#[divan::bench(args = cases())]
+#[divan::bench(args = cases(), sample_size = 16)]
 fn seal(bencher: Bencher<'_, '_>, case: Case) {
     let mut seal = Seal::new(case.cipher, &key()).unwrap();
     let content = vec![1; case.bytes];
@@ -53,7 +53,7 @@ fn seal(bencher: Bencher<'_, '_>, case: Case) {
     });
 }
 
-#[divan::bench(args = cases())]
+#[divan::bench(args = cases(), sample_size = 16)]
 fn open(bencher: Bencher<'_, '_>, case: Case) {
     // Both count records, so each is opened once and in the order in which it was sealed.
     let seal = RefCell::new(Seal::new(case.cipher, &key()).unwrap());

@@ -18,7 +18,7 @@ pub(crate) fn run(words: &[&str]) {
     let number = |word: &str| word.parse::<u64>().expect("a number");
     let (paced, full) = (WARM_UP + number(paced), number(full));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
-    let done = runtime.block_on(timeout(PATIENCE, async {
+    let work = async {
         let bus = Config::from_env().expect("the parent sets it").join().await.expect("it joins");
         match *role {
             "pub" => publish(&bus, paced, full).await,
@@ -27,7 +27,8 @@ pub(crate) fn run(words: &[&str]) {
         }
         // A peer that has left is none to be waited for.
         let _ = bus.node().leave().await;
-    }));
+    };
+    let done = runtime.block_on(async { timeout(PATIENCE, work).await });
     done.expect("it ends in time");
 }
 
