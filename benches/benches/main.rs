@@ -10,7 +10,7 @@
 //! | `heartbeat.rs` | to seal, open and refuse a beacon |
 //! | `local.rs` | publish until all subscriptions of the same process have it |
 //!
-//! A sample is of several calls where one takes less than some microseconds, for the clock is no finer. No packet leaves
+//! A sample is of many calls where one is as short as the clock is fine. No packet leaves
 //! the process. Figures drift with the machine and the hour: compare those of one run.
 
 // A benchmark reads clocks, and stops at the first thing that goes wrong.
