@@ -75,11 +75,12 @@ impl Crew {
         Ok(index)
     }
 
-    /// With a clean environment, so that nobody's settings change what is measured.
+    /// With a clean environment, so that nobody's settings change what is measured; but for `TALKIE_UNIX`, which chooses what
+    /// the links go over.
     fn command(&self, index: usize) -> std::io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         for (variable, _) in std::env::vars_os() {
-            if variable.as_encoded_bytes().starts_with(b"TALKIE_") {
+            if variable.as_encoded_bytes().starts_with(b"TALKIE_") && variable != "TALKIE_UNIX" {
                 command.env_remove(variable);
             }
         }
