@@ -29,7 +29,7 @@ pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
 pub use events::{DownReason, LinkKind, Peer, PeerEvent};
 pub use interest::{Interest, Interests};
-pub use peer::{Arrival, Deliver, Inbound, PeerSender, Pressed, Pushed, Room};
+pub use peer::{Arrival, Deliver, Hand, Inbound, PeerSender, Pressed, Pushed, Room};
 pub use proto::record::LARGE;
 pub use stats::{LinkStats, PeerStats, Stats, Traffic};
 pub use transport::Transport;

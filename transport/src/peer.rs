@@ -76,6 +76,16 @@ pub enum Pushed {
     Overflowed,
 }
 
+/// Who writes a pushed message, and when it was pushed: a moment that is only compared with earlier ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there are no other hands")]
+pub enum Hand {
+    /// The caller's own task, where the link rests; else the link's writer task.
+    Own(Instant),
+    /// The link's writer task: for a message to so many peers that the last would wait for all writes before.
+    Writer(Instant),
+}
+
 /// Whether a publisher should wait before it pushes to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,20 +121,13 @@ impl PeerSender {
         self.0.is_up()
     }
 
-    /// Queues a message for these interests of the peer; never waits. Where the link rests it is written in the
-    /// caller's own task. The body is shared, not copied. `now` is only compared with earlier ones.
+    /// Queues a message for these interests of the peer; never waits. `hand` says who writes it. The body
+    /// is shared, not copied.
     ///
     /// `flow` names the order that must hold, such as a hash of a topic: messages of other flows may pass a large one.
     /// `payload`, bytes, is what counts against the largest message that the peer takes; a larger one is a gap.
-    pub fn push(
-        &self,
-        interests: &Interests,
-        flow: u64,
-        payload: usize,
-        body: &Body,
-        now: Instant,
-    ) -> Pushed {
-        self.0.push(interests, flow, payload, body, now)
+    pub fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, hand: Hand) -> Pushed {
+        self.0.push(interests, flow, payload, body, hand)
     }
 
     /// Whether to wait before pushing a message with a payload of so many bytes. Full queues hold publishers up for

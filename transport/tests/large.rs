@@ -20,7 +20,7 @@ use cutter::Cutter;
 use insider::Insider;
 use talkie_discovery::{Groups, MeshKeys, Secret};
 use talkie_transport::{
-    Body, Config, Deliver, Inbound, Interest, Interests, ListenAt, PeerSender, Pressed, Pushed, Room,
+    Body, Config, Deliver, Hand, Inbound, Interest, Interests, ListenAt, PeerSender, Pressed, Pushed, Room,
     Transport,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -105,7 +105,7 @@ fn read(body: &[u8], len: usize) -> (u64, u64) {
 
 fn push(to: &PeerSender, flow: u64, body: &Body) {
     let interests: Interests = [Interest { id: 1, epoch: 0 }].into_iter().collect();
-    assert_ne!(to.push(&interests, flow, body.len(), body, Instant::now()), Pushed::Overflowed);
+    assert_ne!(to.push(&interests, flow, body.len(), body, Hand::Own(Instant::now())), Pushed::Overflowed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

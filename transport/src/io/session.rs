@@ -13,7 +13,7 @@ use super::writer::{LinkOut, Step};
 use crate::body::Body;
 use crate::error::InDoubt;
 use crate::interest::Interests;
-use crate::peer::{Pushed, Room};
+use crate::peer::{Hand, Pushed, Room};
 use crate::proto::inbox::Inbox;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::outbox::{Outbox, limit_for};
@@ -154,8 +154,9 @@ impl Session {
         flow: u64,
         payload: usize,
         body: &Body,
-        now: Instant,
+        hand: Hand,
     ) -> Pushed {
+        let (Hand::Own(now) | Hand::Writer(now)) = hand;
         let mut out = lock(&self.out);
         if out.gone {
             return Pushed::Overflowed;
@@ -178,7 +179,10 @@ impl Session {
             *messages += 1;
         }
         if let Some(link) = &out.link {
-            if link.is_idle() && now.saturating_duration_since(link.touched) >= INLINE_AFTER {
+            if matches!(hand, Hand::Own(_))
+                && link.is_idle()
+                && now.saturating_duration_since(link.touched) >= INLINE_AFTER
+            {
                 self.write_now(out);
             } else if !link.is_busy() {
                 link.wake.notify_one();

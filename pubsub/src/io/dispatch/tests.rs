@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Body, Interests, Pushed, Room};
+use talkie_transport::{Body, Hand, Interests, Pushed, Room};
 
 use super::*;
 use crate::delivery::{Delivery, QueueLimits};
@@ -67,7 +67,7 @@ impl Outlet for Fake {
         self.0.in_doubt.swap(0, Ordering::Relaxed)
     }
 
-    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Body, _: Instant) -> Pushed {
+    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Body, _: Hand) -> Pushed {
         lock(&self.0.pushed).push((interests.clone(), body.joined()));
         *lock(&self.0.push)
     }
