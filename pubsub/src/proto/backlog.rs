@@ -99,7 +99,7 @@ impl Backlog {
         self.waiting.len() <= self.limits.messages / 2 && self.bytes <= self.limits.bytes / 2
     }
 
-    /// Whether less than a quarter of one of the limits is left. Never of one for less than [`MANY`] messages: what comes at
+    /// Whether less than a quarter of one of the limits is left. Never of one for less than 256 messages: what comes at
     /// once overruns it anyway.
     pub fn is_nearly_full(&self) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
