@@ -22,6 +22,14 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 /// How soon a link moves to another network when its own is cut: when silence is told as death.
 const FAILOVER: Duration = Duration::from_millis(3200);
 
+/// Both tell of each other; how long that took since `there`.
+fn met(early: &Member, other: &Member, there: Instant, joined: &mut Figure) {
+    for (here, there_id) in [(early, &other.id), (other, &early.id)] {
+        let up = here.expect_line("peer_up", |line| line["node"] == **there_id, SOON);
+        joined.between(there, up.at);
+    }
+}
+
 #[test]
 fn a_node_that_starts_before_its_network_says_so_and_joins_when_it_comes() {
     if !require_root() {
@@ -41,10 +49,7 @@ fn a_node_that_starts_before_its_network_says_so_and_joins_when_it_comes() {
                 early.expect_log("waiting for a network", SOON);
             }
             let there = without.heal();
-            for (here, there_id) in [(&early, &other.id), (&other, &early.id)] {
-                let up = here.expect_line("peer_up", |line| line["node"] == **there_id, SOON);
-                joined.between(there, up.at);
-            }
+            met(&early, &other, there, &mut joined);
             early.leaves();
         }
     }
@@ -75,10 +80,7 @@ fn a_node_with_an_idle_bridge_alone_says_that_it_waits_and_joins_when_a_network_
         let early = Member::start(lan.host(1).talkie("join", &secret).name("early").args(["--log", "info"]));
         early.expect_log("waiting for a network", SOON);
         let there = without.heal();
-        for (here, there_id) in [(&early, &other.id), (&other, &early.id)] {
-            let up = here.expect_line("peer_up", |line| line["node"] == **there_id, SOON);
-            joined.between(there, up.at);
-        }
+        met(&early, &other, there, &mut joined);
         early.leaves();
     }
 }

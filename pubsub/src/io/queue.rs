@@ -167,3 +167,49 @@ impl State {
         (now.saturating_duration_since(since) < PATIENCE).then(|| Arc::clone(&self.eased).notified_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    fn messages(count: u64) -> impl Iterator<Item = Message> {
+        (1..=count).map(|seq| Message {
+            topic: "t".parse().expect("a topic"),
+            from: NodeId::of_key(&[7; 32]),
+            name: "n".parse().expect("a name"),
+            seq,
+            payload: bytes::Bytes::new(),
+        })
+    }
+
+    fn limits(messages: usize) -> QueueLimits {
+        QueueLimits { messages, ..QueueLimits::default() }
+    }
+
+    #[test]
+    fn who_fills_a_queue_is_asked_to_give_way_until_it_is_half_empty() {
+        let queue = Queue::new(limits(1_024));
+        assert!(queue.push_all(messages(700)).is_none(), "a quarter is left");
+        let mut pressed = pin!(queue.push_all(messages(200)).expect("less than a quarter is left"));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut taken = VecDeque::new();
+        while taken.len() < 900 - 512 {
+            assert!(pressed.as_mut().poll(&mut cx).is_pending(), "after {}", taken.len());
+            queue.take(&mut taken);
+        }
+        assert!(pressed.as_mut().poll(&mut cx).is_ready(), "half of it is free");
+    }
+
+    #[test]
+    fn who_reads_too_slowly_holds_up_nobody_for_long() {
+        let queue = Queue::new(limits(1_024));
+        assert!(queue.push_all(messages(1_000)).is_some());
+        // As if it had been full for long.
+        lock(&queue.0).full = Instant::now().checked_sub(PATIENCE);
+        assert!(queue.push_all(messages(100)).is_none(), "it had its time");
+        let few = Queue::new(limits(16));
+        assert!(few.push_all(messages(100)).is_none(), "it is meant to lose");
+    }
+}

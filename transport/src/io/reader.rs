@@ -1,5 +1,7 @@
 //! Bytes of one link to records, frames and deliveries, in the task that reads them.
 
+mod control;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
+use self::control::Control;
 use super::budget::Budget;
 use super::bulk::BulkIn;
 use super::input::Input;
@@ -15,14 +18,12 @@ use super::session::{Session, lock};
 use super::stream::Stream;
 use crate::events::DownReason;
 use crate::peer::{Arrival, Deliver, Inbound, PeerSender, Pressed};
-use crate::proto::inbox::{Admit, Begin, Inbox};
+use crate::proto::inbox::Admit;
 use crate::proto::liveness::Liveness;
-use crate::proto::members;
 use crate::proto::mesh::LinkNumber;
 use crate::proto::open::{Copies, Open, Reassembly};
 use crate::proto::record::{
-    ControlFrames, DataFrame, FRAME_OVERHEAD, Farewell, Kind, Lane, MAX_FRAME, RecordError, parse_data,
-    put_varint, take_varint,
+    DataFrame, FRAME_OVERHEAD, Farewell, Kind, Lane, MAX_FRAME, RecordError, parse_data, put_varint,
 };
 
 /// An acknowledgement waits this long for more to acknowledge: 50 a second at most while little flows.
@@ -379,90 +380,4 @@ enum Handled {
     /// Somebody should read first.
     Pressed(Pressed),
     End(End),
-}
-
-struct Control<'a> {
-    session: &'a Session,
-    number: LinkNumber,
-    live: &'a Mutex<Liveness>,
-    from: &'a PeerSender,
-    addr: SocketAddr,
-    inputs: &'a mpsc::Sender<Input>,
-}
-
-impl Control<'_> {
-    /// Handles every control frame of one record.
-    fn handle_all(
-        &self,
-        content: &[u8],
-        deliver: &dyn Deliver,
-        next: &mut Option<u64>,
-        acks: &mut Acks,
-    ) -> Result<Option<End>, RecordError> {
-        for frame in ControlFrames(content) {
-            let (kind, body) = frame?;
-            if let Some(end) = self.handle(kind, body, deliver, next, acks)? {
-                return Ok(Some(end));
-            }
-        }
-        Ok(None)
-    }
-
-    fn handle(
-        &self,
-        kind: Kind,
-        mut body: &[u8],
-        deliver: &dyn Deliver,
-        next: &mut Option<u64>,
-        acks: &mut Acks,
-    ) -> Result<Option<End>, RecordError> {
-        match kind {
-            Kind::Ack => self.session.acknowledged(take_varint(&mut body)?),
-            Kind::AckNow => {
-                let wanted = take_varint(&mut body)?;
-                acks.wanted = Some(acks.wanted.map_or(wanted, |old| old.max(wanted)));
-            }
-            Kind::Taken => self.session.taken(self.number, take_varint(&mut body)?),
-            // It leaves with whatever else answers this record.
-            Kind::Ping => self.session.queue_control(self.number, Kind::Pong, body),
-            Kind::Pong => {
-                let mut live = lock(self.live);
-                live.handle_pong(Instant::now(), take_varint(&mut body)?);
-                if let Some(rtt) = live.rtt() {
-                    self.session.set_rtt(rtt);
-                }
-                if let Some(best) = live.best_rtt() {
-                    drop(live);
-                    self.session.set_best_rtt(self.number, best);
-                }
-            }
-            Kind::Start => {
-                let (generation, first) = (take_varint(&mut body)?, take_varint(&mut body)?);
-                *next = Some(first);
-                let Some(mut inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
-                if inbox.start(generation, first) == Begin::Lost {
-                    let _ = deliver.deliver(self.from, Inbound::Lost);
-                }
-            }
-            Kind::Above => {
-                let Some(_inbox) = self.inbox() else { return Ok(Some(End::Replaced)) };
-                let _ = deliver.deliver(self.from, Inbound::Control(body));
-            }
-            Kind::Members => {
-                let told = members::parse(body, self.addr)?;
-                // A driver that has too much to do may miss it: it is told again.
-                let _ = self.inputs.try_send(Input::Members { teller: self.session.id, told });
-            }
-            Kind::Bye => return Ok(Some(End::Bye(Farewell::of(body)))),
-            // Both belong to the time before the link was taken up.
-            Kind::Hello | Kind::Adopt => {}
-        }
-        Ok(None)
-    }
-
-    /// The right to deliver, while this is the link in use: what an old link still holds is of no interest.
-    fn inbox(&self) -> Option<std::sync::MutexGuard<'_, Inbox>> {
-        let inbox = lock(&self.session.inbox);
-        (self.session.current() == self.number).then_some(inbox)
-    }
 }
