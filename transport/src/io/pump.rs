@@ -23,7 +23,12 @@ pub(crate) async fn write_link(
             wake.notified().await;
             loop {
                 match session.step(number) {
-                    Ok(Step::Wrote) => tokio::task::yield_now().await,
+                    Ok(Step::Wrote) => {
+                        // Whoever waits for a processor goes first, so that more is there for the next write. The runtime's
+                        // own turn comes less often: it would wake another thread, to see whether there is work for it.
+                        std::thread::yield_now();
+                        tokio::task::coop::consume_budget().await;
+                    }
                     Ok(Step::WrotePiece) => {
                         // Whoever waits for a processor has its turn: a large message takes two of them whole.
                         std::thread::yield_now();

@@ -167,8 +167,7 @@ impl LinkIn {
                 },
                 () = due(acks.due) => continue,
             }
-            self.wire.reserve(room);
-            match self.stream.try_read_buf(&mut self.wire) {
+            match read(&self.stream, &mut self.wire, room) {
                 Ok(0) => return End::Eof,
                 Ok(n) => {
                     self.session.received.wire_bytes.add(n as u64);
@@ -326,6 +325,18 @@ impl LinkIn {
             acks.due = Some(Instant::now() + ACK_AFTER);
         }
     }
+}
+
+/// One read of up to `room` bytes, which is [`READ_SMALL`] or more.
+fn read(stream: &Stream, wire: &mut BytesMut, room: usize) -> io::Result<usize> {
+    wire.reserve(room);
+    if room > READ_SMALL {
+        return stream.try_read_buf(wire);
+    }
+    let mut few = [0; READ_SMALL];
+    let n = stream.try_read(&mut few)?;
+    wire.extend_from_slice(few.get(..n).unwrap_or_default());
+    Ok(n)
 }
 
 async fn due(at: Option<Instant>) {

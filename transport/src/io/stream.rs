@@ -1,6 +1,6 @@
 //! A connection: what links need of it, and its options, in one place.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BufMut;
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::{SockRef, Socket};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::unix::pipe;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -132,6 +132,26 @@ impl Stream {
             Self::Unix(stream) => stream.try_read_buf(buf),
             Self::Settled(stream) => stream.try_read_buf(buf),
         }
+    }
+
+    /// The same into memory that is there. A read that comes back short took all there was: the next one waits for more,
+    /// instead of asking for it in vain.
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut short = None;
+        let mut read = |mut socket: &Socket| match socket.read(buf)? {
+            n if 0 < n && n < buf.len() => {
+                short = Some(n);
+                // What came before this read is no longer news; what comes behind it still is.
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            n => Ok(n),
+        };
+        let whole = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || read(&SockRef::from(stream))),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || read(&SockRef::from(stream))),
+            Self::Settled(stream) => stream.try_io(|| read(&SockRef::from(stream))),
+        };
+        short.map_or(whole, Ok)
     }
 
     /// One write of what the kernel takes.
