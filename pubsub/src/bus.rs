@@ -18,6 +18,7 @@ use crate::io::fanout::{self, Publication};
 use crate::io::registry::BusState;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::publisher::Publisher;
 use crate::subscription::Subscription;
 use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
 use crate::typed::Typed;
@@ -59,9 +60,7 @@ impl Bus {
         to: impl ToTopic,
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, PublishError> {
-        let publication = self.publication(to.to_topic()?, payload.into())?;
-        let receipt = fanout::publish(&self.node.0.registry, &self.state, &publication).await?;
-        Ok(self.counted(receipt, &publication))
+        self.publish_on(&to.to_topic()?, &payload.into()).await
     }
 
     /// Publishes without waiting: a node for which there is no room gets a counted gap.
@@ -69,8 +68,15 @@ impl Bus {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub fn try_publish(&self, to: impl ToTopic, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        let publication = self.publication(to.to_topic()?, payload.into())?;
-        Ok(self.counted(self.state.publish_now(&publication), &publication))
+        self.try_publish_on(&to.to_topic()?, &payload.into())
+    }
+
+    /// For a topic that is published often.
+    ///
+    /// # Errors
+    /// For an invalid topic.
+    pub fn publisher(&self, to: impl ToTopic) -> Result<Publisher, TopicError> {
+        Ok(Publisher::new(self.clone(), to.to_topic()?))
     }
 
     /// Waits until all that this node published so far, on any bus, is confirmed by the nodes that are up and want
@@ -159,18 +165,33 @@ impl Bus {
         self.node.metrics()
     }
 
-    fn counted(&self, receipt: Receipt, publication: &Publication) -> Receipt {
-        self.node.0.registry.counters.published(&receipt, publication.payload.len());
+    pub(crate) async fn publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
+        let publication = self.publication(topic, payload)?;
+        let receipt = fanout::publish(&self.node.0.registry, &self.state, publication).await?;
+        Ok(self.counted(receipt, payload))
+    }
+
+    pub(crate) fn try_publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
+        let publication = self.publication(topic, payload)?;
+        Ok(self.counted(self.state.publish_now(publication), payload))
+    }
+
+    fn counted(&self, receipt: Receipt, payload: &Bytes) -> Receipt {
+        self.node.0.registry.counters.published(&receipt, payload.len());
         receipt
     }
 
-    fn publication(&self, topic: Topic, payload: Bytes) -> Result<Publication, PublishError> {
+    fn publication<'a>(
+        &'a self,
+        topic: &'a Topic,
+        payload: &'a Bytes,
+    ) -> Result<Publication<'a>, PublishError> {
         self.node.0.registry.check_open()?;
         let (given, limit) = (payload.len(), self.node.max_message());
         if given > limit {
             return Err(PublishError::TooLarge { given, limit });
         }
-        Ok(Publication { topic, payload, from: self.node.id(), name: self.node.name().clone() })
+        Ok(Publication { topic, payload, from: self.node.id(), name: self.node.name() })
     }
 }
 

@@ -60,6 +60,7 @@ mod metrics;
 mod node;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
+mod publisher;
 pub mod settings;
 mod subscription;
 mod topic;
@@ -74,6 +75,7 @@ pub use metrics::{Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, 
 pub use node::Node;
 pub use proto::fingerprint::Fingerprint;
 pub use proto::value::{DecodeError, EncodeError};
+pub use publisher::Publisher;
 pub use settings::ConfigError;
 pub use subscription::Subscription;
 pub use talkie_discovery::{

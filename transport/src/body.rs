@@ -26,6 +26,11 @@ impl Body {
         self.len() == 0
     }
 
+    /// The two parts; where it is in one, the second is empty.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        [&self.head, &self.tail]
+    }
+
     /// In one part; copied only where it is in two.
     pub fn joined(&self) -> Bytes {
         if self.tail.is_empty() {
@@ -45,6 +50,45 @@ impl Body {
         let most = most - in_head.len();
         let in_tail = self.tail.get(at.saturating_sub(self.head.len())..).unwrap_or_default();
         buf.extend_from_slice(in_tail.get(..most).unwrap_or(in_tail));
+    }
+}
+
+/// What is pushed to peers.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::exhaustive_enums, reason = "there is nothing between copied and shared")]
+pub enum Parcel<'a> {
+    /// Two parts of [`SMALL`](crate::SMALL) bytes in all, at most; copied for each peer.
+    Small([&'a [u8]; 2]),
+    /// Shared by all peers.
+    Shared(&'a Body),
+}
+
+impl Parcel<'_> {
+    /// Bytes in all.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Small(parts) => parts.iter().map(|part| part.len()).sum(),
+            Self::Shared(body) => body.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// In one part.
+    pub fn joined(&self) -> Bytes {
+        match self {
+            Self::Small(parts) => parts.concat().into(),
+            Self::Shared(body) => body.joined(),
+        }
+    }
+}
+
+impl<'a> From<&'a Body> for Parcel<'a> {
+    fn from(body: &'a Body) -> Self {
+        Self::Shared(body)
     }
 }
 

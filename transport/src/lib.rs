@@ -23,13 +23,14 @@ pub mod proto;
 mod stats;
 mod transport;
 
-pub use body::Body;
+pub use body::{Body, Parcel};
 pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
 pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
 pub use events::{DownReason, LinkKind, Peer, PeerEvent};
 pub use interest::{Interest, Interests};
 pub use peer::{Arrival, Deliver, Hand, Inbound, PeerSender, Pressed, Pushed, Room};
+pub use proto::outbox::SMALL;
 pub use proto::record::LARGE;
 pub use stats::{LinkStats, PeerStats, Stats, Traffic};
 pub use transport::Transport;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
-use crate::body::Body;
+use crate::body::Parcel;
 use crate::error::InDoubt;
 use crate::interest::{Interest, Interests};
 use crate::io::session::Session;
@@ -25,8 +25,8 @@ pub enum Inbound<'a> {
     Linked,
     /// A frame of the peer's control lane, as it was given to its [`PeerSender::control`].
     Control(&'a [u8]),
-    /// Messages, in their order; one or more.
-    Messages(&'a [Arrival]),
+    /// Messages, in their order; one or more. What is left of them is dropped.
+    Messages(&'a mut Vec<Arrival>),
     /// Messages that were meant for us and are lost, where they would have been in the stream.
     Gap {
         /// How many are missing, per interest.
@@ -121,12 +121,18 @@ impl PeerSender {
         self.0.is_up()
     }
 
-    /// Queues a message for these interests of the peer; never waits. `hand` says who writes it. The body
-    /// is shared, not copied.
+    /// Queues a message for these interests of the peer; never waits. `hand` says who writes it.
     ///
     /// `flow` names the order that must hold, such as a hash of a topic: messages of other flows may pass a large one.
     /// `payload`, bytes, is what counts against the largest message that the peer takes; a larger one is a gap.
-    pub fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, hand: Hand) -> Pushed {
+    pub fn push(
+        &self,
+        interests: &Interests,
+        flow: u64,
+        payload: usize,
+        body: Parcel<'_>,
+        hand: Hand,
+    ) -> Pushed {
         self.0.push(interests, flow, payload, body, hand)
     }
 

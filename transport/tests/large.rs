@@ -105,7 +105,10 @@ fn read(body: &[u8], len: usize) -> (u64, u64) {
 
 fn push(to: &PeerSender, flow: u64, body: &Body) {
     let interests: Interests = [Interest { id: 1, epoch: 0 }].into_iter().collect();
-    assert_ne!(to.push(&interests, flow, body.len(), body, Hand::Own(Instant::now())), Pushed::Overflowed);
+    assert_ne!(
+        to.push(&interests, flow, body.len(), body.into(), Hand::Own(Instant::now())),
+        Pushed::Overflowed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

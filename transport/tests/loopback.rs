@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use talkie_discovery::{Groups, InterfaceSpec, MeshKeys, Partner, Secret};
 use talkie_transport::{
-    Arrival, Config, Deliver, DownReason, Hand, Inbound, Interest, Interests, ListenAt, PeerEvent,
+    Arrival, Config, Deliver, DownReason, Hand, Inbound, Interest, Interests, ListenAt, Parcel, PeerEvent,
     PeerSender, Pressed, Pushed, Transport,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -120,7 +120,13 @@ async fn two_nodes_meet_by_multicast_and_talk_both_ways() {
     for (from, to, at) in [(&to_b, "to b", &b), (&to_a, "to a", &a)] {
         assert!(from.control(b"control"));
         assert_eq!(
-            from.push(&interests(7), 0, to.len(), &Bytes::from(to).into(), Hand::Own(Instant::now())),
+            from.push(
+                &interests(7),
+                0,
+                to.len(),
+                Parcel::Shared(&Bytes::from(to).into()),
+                Hand::Own(Instant::now())
+            ),
             Pushed::Queued
         );
         assert_eq!(at.next().await.1, Had::Control(b"control".to_vec()));
@@ -142,7 +148,7 @@ async fn a_node_that_leaves_hands_over_and_is_told_left() {
             &interests(1),
             0,
             8,
-            &Bytes::copy_from_slice(&n.to_be_bytes()).into(),
+            Parcel::Shared(&Bytes::copy_from_slice(&n.to_be_bytes()).into()),
             Hand::Own(Instant::now()),
         );
     }
@@ -170,7 +176,13 @@ async fn the_largest_message_crosses_and_small_ones_keep_their_order() {
     let sent = [Bytes::from_static(b"before"), large, Bytes::from_static(b"after")];
     for body in &sent {
         assert_eq!(
-            to_b.push(&interests(1), 0, body.len(), &body.clone().into(), Hand::Own(Instant::now())),
+            to_b.push(
+                &interests(1),
+                0,
+                body.len(),
+                Parcel::Shared(&body.clone().into()),
+                Hand::Own(Instant::now())
+            ),
             Pushed::Queued
         );
     }
@@ -186,7 +198,9 @@ async fn a_full_outbox_is_a_gap_with_a_count() {
     let body = Bytes::from(vec![0; 64 * 1024]);
     let now = Instant::now();
     let pushed: Vec<_> = (0..2_000)
-        .map(|_| to_b.push(&interests(1), 0, body.len(), &body.clone().into(), Hand::Own(now)))
+        .map(|_| {
+            to_b.push(&interests(1), 0, body.len(), Parcel::Shared(&body.clone().into()), Hand::Own(now))
+        })
         .collect();
     let overflowed = pushed.iter().filter(|pushed| **pushed == Pushed::Overflowed).count() as u64;
     assert!(overflowed > 0, "2,000 messages of 64 KiB do not fit 4 MiB");
@@ -241,9 +255,21 @@ async fn the_counters_say_what_happened() {
     let (_, _) = b.next().await;
     let body = Bytes::from_static(b"hello");
     for _ in 0..10 {
-        to_b.push(&interests(1), 1, body.len(), &body.clone().into(), Hand::Own(Instant::now()));
+        to_b.push(
+            &interests(1),
+            1,
+            body.len(),
+            Parcel::Shared(&body.clone().into()),
+            Hand::Own(Instant::now()),
+        );
     }
-    to_b.push(&interests(1), 1, 1_001, &Bytes::from(vec![0; 1_001]).into(), Hand::Own(Instant::now()));
+    to_b.push(
+        &interests(1),
+        1,
+        1_001,
+        Parcel::Shared(&Bytes::from(vec![0; 1_001]).into()),
+        Hand::Own(Instant::now()),
+    );
     to_b.flush().await.expect("it lives");
     let sent = a.transport.stats();
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Arrival, Deliver, Inbound, Interest, PeerSender, Pressed};
 
@@ -45,14 +45,14 @@ impl<P: Outlet> Registry<P> {
     }
 
     /// Messages that follow each other for the same interest, most often all, are looked up and queued together.
-    fn messages(&self, from: &P, arrived: &[Arrival]) -> Option<Pressed> {
+    fn messages(&self, from: &P, arrived: &mut Vec<Arrival>) -> Option<Pressed> {
         let sender = Sender { from: from.id(), name: from.name() };
         let (mut pressed, mut run) = (None, None::<(Interest, Arc<Local>)>);
         let mut together = Vec::with_capacity(arrived.len());
-        for Arrival { interests, body } in arrived {
+        for Arrival { interests, body } in arrived.drain(..) {
             let [interest] = interests[..] else {
                 pressed = flush(&run, &mut together).or(pressed);
-                pressed = self.message(from, &sender, interests, body).or(pressed);
+                pressed = self.message(from, &sender, &interests, body).or(pressed);
                 continue;
             };
             if run.as_ref().is_none_or(|(known, _)| *known != interest) {
@@ -61,8 +61,7 @@ impl<P: Outlet> Registry<P> {
             }
             // One that has just been withdrawn: nobody is owed anything.
             let Some((_, local)) = &run else { continue };
-            let Some(envelope) = self.envelope(from, body) else { continue };
-            let Some(message) = self.open_message(from, &sender, local, envelope) else { continue };
+            let Some(message) = self.open_message(from, &sender, local, body) else { continue };
             if local.wants(&message.topic) {
                 together.push(message);
             } else {
@@ -73,8 +72,8 @@ impl<P: Outlet> Registry<P> {
     }
 
     /// A message for several interests.
-    fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: &Bytes) -> Option<Pressed> {
-        let mut envelope = Some(self.envelope(from, body)?);
+    fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: Bytes) -> Option<Pressed> {
+        let mut body = Some(body);
         let (mut message, mut last, mut pressed) = (None::<Message>, None, None);
         for interest in interests {
             // In ascending order, so that no subscription gets a message twice.
@@ -84,8 +83,8 @@ impl<P: Outlet> Registry<P> {
             }
             last = Some(interest.id);
             let Some(local) = self.local(interest.id) else { continue };
-            if let Some(envelope) = envelope.take() {
-                message = Some(self.open_message(from, sender, &local, envelope)?);
+            if let Some(body) = body.take() {
+                message = Some(self.open_message(from, sender, &local, body)?);
             }
             let Some(message) = &message else { continue };
             if local.wants(&message.topic) {
@@ -97,17 +96,10 @@ impl<P: Outlet> Registry<P> {
         pressed
     }
 
-    fn envelope<'a>(&self, from: &P, body: &'a Bytes) -> Option<Envelope<'a>> {
-        envelope::decode(body).map_err(|error| note(&self.counters.malformed, from, &error)).ok()
-    }
-
-    fn open_message(
-        &self,
-        from: &P,
-        sender: &Sender,
-        local: &Local,
-        envelope: Envelope<'_>,
-    ) -> Option<Message> {
+    /// The message that a body is; the payload stays where it is.
+    fn open_message(&self, from: &P, sender: &Sender, local: &Local, mut body: Bytes) -> Option<Message> {
+        let envelope =
+            envelope::decode(&body).map_err(|error| note(&self.counters.malformed, from, &error)).ok()?;
         let topic = match &local.exact {
             // The most frequent case needs no parsing and no memory.
             Some(topic) if topic.as_str() == envelope.topic => topic.clone(),
@@ -120,8 +112,9 @@ impl<P: Outlet> Registry<P> {
             },
         };
         let Sender { from, name } = sender;
-        let Envelope { seq, payload, .. } = envelope;
-        Some(Message { topic, from: *from, name: name.clone(), seq, payload })
+        let Envelope { seq, at, .. } = envelope;
+        body.advance(at);
+        Some(Message { topic, from: *from, name: name.clone(), seq, payload: body })
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {

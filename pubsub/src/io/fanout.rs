@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Body, Hand, LARGE, PeerSender, Pushed, Room};
+use talkie_transport::{Body, Hand, LARGE, Parcel, PeerSender, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
-use super::order::{Order, Route};
+use super::order::{Route, Routed};
 use super::outlet::Outlet;
 use super::registry::{BusState, Registry, lock};
 use crate::delivery::{Message, Receipt};
@@ -22,12 +22,12 @@ use crate::topic::Topic;
 const OWN_HAND: usize = 8;
 
 /// What is published, and by whom.
-#[derive(Debug)]
-pub(crate) struct Publication {
-    pub(crate) topic: Topic,
-    pub(crate) payload: Bytes,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publication<'a> {
+    pub(crate) topic: &'a Topic,
+    pub(crate) payload: &'a Bytes,
     pub(crate) from: NodeId,
-    pub(crate) name: NodeName,
+    pub(crate) name: &'a NodeName,
 }
 
 /// What came of trying to publish.
@@ -41,10 +41,10 @@ pub(crate) enum Attempt<P> {
 
 impl<P: Outlet> BusState<P> {
     /// Publishes, unless a peer should be waited for first.
-    pub(crate) fn attempt(&self, publication: &Publication) -> Attempt<P> {
+    pub(crate) fn attempt(&self, publication: Publication<'_>) -> Attempt<P> {
         let now = Instant::now();
         let mut order = lock(&self.order);
-        let route = order.route(&self.name, &self.index, &publication.topic);
+        let Routed { route, sequence, head } = order.route(&self.name, &self.index, publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
         for (peer, _) in &route.matches.remote {
@@ -57,63 +57,69 @@ impl<P: Outlet> BusState<P> {
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
         }
-        Attempt::Done(hand_out(&mut order, &route, publication, now))
+        Attempt::Done(hand_out(sequence, head, route, publication, now))
     }
 
     /// Publishes, with a gap for peers that are full.
-    pub(crate) fn publish_now(&self, publication: &Publication) -> Receipt {
+    pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Receipt {
         let now = Instant::now();
         let mut order = lock(&self.order);
-        let route = order.route(&self.name, &self.index, &publication.topic);
-        hand_out(&mut order, &route, publication, now)
+        let Routed { route, sequence, head } = order.route(&self.name, &self.index, publication.topic);
+        hand_out(sequence, head, route, publication, now)
     }
 }
 
 /// Numbers a publication and gives it to all that want it. The order is held from the match to the last push, so that
 /// all receivers see one order.
 fn hand_out<P: Outlet>(
-    order: &mut Order<P>,
+    sequence: &mut u64,
+    head: &mut Vec<u8>,
     route: &Route<P>,
-    publication: &Publication,
+    publication: Publication<'_>,
     now: Instant,
 ) -> Receipt {
     let Publication { topic, payload, from, name } = publication;
-    order.sequence += 1;
-    let seq = order.sequence;
+    *sequence += 1;
+    let seq = *sequence;
     let Matches { local, remote } = &route.matches;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
-        let body = body(seq, route, topic, payload);
+        head.clear();
+        envelope::put_head(head, seq, topic);
         let hand = if remote.len() <= OWN_HAND { Hand::Own(now) } else { Hand::Writer(now) };
+        let shared;
+        let parcel = match head.len() + payload.len() {
+            ..=SMALL => Parcel::Small([head, payload]),
+            len => {
+                shared = if len <= LARGE {
+                    Bytes::from([head, payload.as_ref()].concat()).into()
+                } else {
+                    // Not even copied once: that would hold up whoever publishes on the same bus.
+                    Body::new(Bytes::copy_from_slice(head), payload.clone())
+                };
+                Parcel::Shared(&shared)
+            }
+        };
         for (peer, interests) in remote {
             receipt.nodes += usize::from(peer.is_up());
             receipt.overflowed += usize::from(
-                peer.push(interests, route.flow, payload.len(), &body, hand) == Pushed::Overflowed,
+                peer.push(interests, route.flow, payload.len(), parcel, hand) == Pushed::Overflowed,
             );
         }
     }
     if !local.is_empty() {
         let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
-        let message = Message { topic, from: *from, name, seq, payload };
+        let message = Message { topic, from, name, seq, payload };
         receipt.local = local.iter().map(|local| deliver(local, None, &message).0).sum();
     }
     receipt
-}
-
-/// What peers get. A large payload is shared and not copied: that would hold up whoever publishes on the same bus.
-fn body<P>(seq: u64, route: &Route<P>, topic: &Topic, payload: &Bytes) -> Body {
-    if payload.len() > LARGE {
-        Body::new(envelope::encode(seq, topic, &[]), payload.clone())
-    } else {
-        route.body(seq, topic, payload).into()
-    }
 }
 
 /// Publishes, waiting for room as long as that is of use.
 pub(crate) async fn publish(
     registry: &Registry<PeerSender>,
     bus: &BusState<PeerSender>,
-    publication: &Publication,
+    publication: Publication<'_>,
 ) -> Result<Receipt, Closed> {
     let mut first = true;
     loop {

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::time::Instant;
 
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Body, Hand, Interests, PeerSender, Pushed, Room};
+use talkie_transport::{Hand, Interests, Parcel, PeerSender, Pushed, Room};
 
 /// A way to one peer; a cheap handle, equal by the peer's id. Nothing here waits.
 pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
@@ -19,7 +19,7 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     fn room(&self, payload: usize, now: Instant) -> Room;
     /// Sends a message, or keeps it, or counts it as a gap. Messages of one `flow` keep their order.
     /// `payload` is how long the message is without its envelope, bytes.
-    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, hand: Hand) -> Pushed;
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: Parcel<'_>, hand: Hand) -> Pushed;
     /// How many messages were unconfirmed when it was lost; told once.
     fn take_in_doubt(&self) -> u64;
     /// Sends a control frame on the link of the moment, if there is one.
@@ -43,7 +43,7 @@ impl Outlet for PeerSender {
         Self::room(self, payload, now)
     }
 
-    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: &Body, hand: Hand) -> Pushed {
+    fn push(&self, interests: &Interests, flow: u64, payload: usize, body: Parcel<'_>, hand: Hand) -> Pushed {
         Self::push(self, interests, flow, payload, body, hand)
     }
 

@@ -179,6 +179,7 @@ impl LinkIn {
                     if few >= FEW && room > READ_SMALL && self.wire.is_empty() {
                         room = READ_SMALL;
                         self.wire = BytesMut::new();
+                        self.lanes.copies.release();
                     }
                 }
                 Err(e) => return End::Io(e),

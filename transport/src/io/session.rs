@@ -10,7 +10,7 @@ use talkie_discovery::{NodeId, NodeName};
 use tokio::sync::Notify;
 
 use super::writer::{LinkOut, Step};
-use crate::body::Body;
+use crate::body::Parcel;
 use crate::error::InDoubt;
 use crate::interest::Interests;
 use crate::peer::{Hand, Pushed, Room};
@@ -153,7 +153,7 @@ impl Session {
         interests: &Interests,
         flow: u64,
         payload: usize,
-        body: &Body,
+        body: Parcel<'_>,
         hand: Hand,
     ) -> Pushed {
         let (Hand::Own(now) | Hand::Writer(now)) = hand;
@@ -172,20 +172,24 @@ impl Session {
         if !fits {
             out.outbox.refuse(interests, flow);
         }
-        let queued = fits && out.outbox.push(interests, flow, body);
+        let queued = fits
+            && match body {
+                Parcel::Small(parts) => out.outbox.push_small(interests, flow, parts),
+                Parcel::Shared(body) => out.outbox.push(interests, flow, body),
+            };
         out.tally.pushed(queued, fits, self.is_up(), body.len());
         self.note_room(&mut out);
         if let Some(messages) = &mut out.in_doubt {
             *messages += 1;
         }
-        if let Some(link) = &out.link {
+        if let Some(link) = &mut out.link {
             if matches!(hand, Hand::Own(_))
                 && link.is_idle()
                 && now.saturating_duration_since(link.touched) >= INLINE_AFTER
             {
                 self.write_now(out);
             } else if !link.is_busy() {
-                link.wake.notify_one();
+                link.wake_writer();
             }
         }
         match (queued, self.is_up()) {
@@ -279,8 +283,8 @@ impl Session {
     /// One write in the caller's own task; the writer task goes on where there is more.
     fn write_now(&self, out: MutexGuard<'_, Out>) {
         let (_, more) = self.leave(out, false);
-        if more && let Some(link) = &lock(&self.out).link {
-            link.wake.notify_one();
+        if more && let Some(link) = &mut lock(&self.out).link {
+            link.wake_writer();
         }
     }
 
@@ -324,8 +328,8 @@ impl Session {
         self.note_room(&mut out);
         // A gap may just have become a record.
         let Out { link, outbox, .. } = &mut *out;
-        if let Some(link) = link.as_ref().filter(|_| outbox.has_unsent()) {
-            link.wake.notify_one();
+        if let Some(link) = link.as_mut().filter(|_| outbox.has_unsent()) {
+            link.wake_writer();
         }
         drop(out);
         self.progress.notify_waiters();
@@ -338,7 +342,7 @@ impl Session {
         out.acked = Instant::now();
         if let Some(link) = out.link.as_mut().filter(|link| link.number == number) {
             link.window.handle_taken(bytes);
-            link.wake.notify_one();
+            link.wake_writer();
         }
     }
 

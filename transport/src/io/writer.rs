@@ -46,6 +46,8 @@ pub(crate) struct LinkOut {
     pub(crate) stop: CancellationToken,
     /// The writer task of this link has something to do.
     pub(crate) wake: Arc<Notify>,
+    /// It was told so, and has not looked yet.
+    woken: bool,
     stream: Arc<Stream>,
     /// None while a batch is under way: whoever has it looks for more when it gives it back.
     tools: Option<Tools>,
@@ -123,6 +125,7 @@ impl LinkOut {
             number,
             stop: CancellationToken::new(),
             wake: Arc::new(Notify::new()),
+            woken: false,
             stream,
             tools: Some(Tools { seal, wire: Vec::new(), written: 0, small: 0 }),
             window: Window::new(MIN_WINDOW),
@@ -139,6 +142,13 @@ impl LinkOut {
     /// Whether a batch is under way: who has it looks for more.
     pub(crate) const fn is_busy(&self) -> bool {
         self.tools.is_none()
+    }
+
+    /// Tells the writer task that there is something to do, once until it looks.
+    pub(crate) fn wake_writer(&mut self) {
+        if !std::mem::replace(&mut self.woken, true) {
+            self.wake.notify_one();
+        }
     }
 
     /// See [`Stream::abandon`].
@@ -182,6 +192,8 @@ impl LinkOut {
     /// Puts together what is there: control first, then data or, where `bulk` says so, a piece of a large message; these two
     /// take turns. None where there is nothing, or where a batch is under way.
     pub(crate) fn take(&mut self, outbox: &mut Outbox, bulk: bool) -> Option<Batch> {
+        // Only the writer task takes pieces too.
+        self.woken &= !bulk;
         let mut tools = self.tools.take()?;
         let (mut records, mut piece) = (SmallVec::new(), false);
         // What the socket did not take goes first.

@@ -1,5 +1,7 @@
 //! Bytes from the wire to record contents and data frames: length before memory, cipher before meaning.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::cipher::{Cipher, Direction, LinkKey};
@@ -134,11 +136,19 @@ impl Reassembly {
 
 /// Memory for bodies that are copied out of what was read. Small ones share a chunk, so that few of them ask the allocator;
 /// a chunk is small, so that a message which somebody keeps does not hold much more than itself in memory.
+///
+/// A chunk of which nothing is kept any more is used again.
 #[derive(Debug, Default)]
-pub struct Copies(BytesMut);
+pub struct Copies {
+    chunk: BytesMut,
+    /// Chunks that are used up, the oldest first.
+    used: VecDeque<BytesMut>,
+}
 
 /// Bytes of a chunk.
 const CHUNK: usize = 1024;
+/// Chunks that are remembered: those of some hundred messages, which are on their way to who reads them.
+const CHUNKS: usize = 32;
 /// Bodies of more bytes have memory of their own: at least eight share a chunk.
 const SHARED: usize = 128;
 
@@ -148,11 +158,27 @@ impl Copies {
         if bytes.len() > SHARED {
             return Bytes::copy_from_slice(bytes);
         }
-        if self.0.capacity() < bytes.len() {
-            self.0 = BytesMut::with_capacity(CHUNK);
+        if self.chunk.capacity() < bytes.len() {
+            self.turn();
         }
-        self.0.extend_from_slice(bytes);
-        self.0.split().freeze()
+        self.chunk.extend_from_slice(bytes);
+        self.chunk.split().freeze()
+    }
+
+    /// On to another chunk: the oldest, if nobody has anything of it, or a new one.
+    fn turn(&mut self) {
+        let free = self.used.front_mut().is_some_and(|oldest| oldest.try_reclaim(CHUNK));
+        let oldest = if free || self.used.len() >= CHUNKS { self.used.pop_front() } else { None };
+        let next = oldest.filter(|_| free).unwrap_or_else(|| BytesMut::with_capacity(CHUNK));
+        let full = std::mem::replace(&mut self.chunk, next);
+        if full.capacity() > 0 || !self.used.is_empty() {
+            self.used.push_back(full);
+        }
+    }
+
+    /// Gives back what is not in use.
+    pub fn release(&mut self) {
+        *self = Self::default();
     }
 }
 

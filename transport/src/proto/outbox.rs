@@ -6,17 +6,24 @@
 //!
 //! A large message has no number while its pieces leave on the bulk lane, one message at a time: others pass it, but for
 //! those of its own flow. With its last piece it becomes a record at the end of the queue, and they follow it.
+//!
+//! Small messages are put together as they leave when they are pushed: sending them copies bytes, and acknowledging them
+//! gives back the memory of many at once, so that the lock around this is held shortly.
 
 mod entry;
 mod gap;
 mod held;
+mod resume;
+mod run;
 
 use std::collections::VecDeque;
 
 pub use self::entry::RECORD_CHARGE;
-use self::entry::{Large, Record};
-use self::gap::{Counts, Gap, chunks};
+use self::entry::{Entry, Large, Record};
+use self::gap::{Gap, chunks};
 use self::held::Held;
+use self::run::Run;
+pub use self::run::SMALL;
 use super::record::{self, LARGE, MAX_INTERESTS, MAX_PIECE, MEDIUM};
 use crate::body::Body;
 use crate::interest::{Interest, Interests};
@@ -34,11 +41,15 @@ pub const fn limit_for(max_message: usize) -> usize {
     if twice > MIN_LIMIT { twice } else { MIN_LIMIT }
 }
 
-/// The record that is on its way out: its head, and how much of head and body has left.
+/// What has left on this link of the record at the cursor.
 #[derive(Debug, Default)]
 struct Cut {
+    /// The frame but for the body of a message; of a run nothing.
     head: Vec<u8>,
+    /// How many bytes have left; of a run, up to where.
     sent: usize,
+    /// Of a run: where the frame begins that has not left whole.
+    whole: usize,
 }
 
 /// What of the large message whose turn it is has left on this link.
@@ -67,14 +78,21 @@ pub struct Piece {
 pub struct Outbox {
     limit: usize,
     used: usize,
-    /// Number of the front record; the others follow without holes.
+    /// Number of the first frame that is owed; the others follow without holes.
     first: u64,
-    queue: VecDeque<Record>,
-    /// How many records of the queue have left whole on this link.
+    /// The number that comes next.
+    next: u64,
+    queue: VecDeque<Entry>,
+    /// How many records of the queue have left whole on this link; a run that others may join stays before it.
     cursor: usize,
+    /// Of the record at the cursor.
     cut: Option<Cut>,
+    /// Every number below this has left whole on this link.
+    left: u64,
     /// Every number below this has left, at least in part, on some link.
     high: u64,
+    /// Memory of a run that was acknowledged.
+    spare: Option<Vec<u8>>,
     /// Losses that are not yet a record. While it is there, everything new is lost too.
     open: Option<Gap>,
     /// Messages that were queued and became a gap: counted, uncounted.
@@ -95,10 +113,13 @@ impl Outbox {
             limit,
             used: 0,
             first: 1,
+            next: 1,
             queue: VecDeque::new(),
             cursor: 0,
             cut: None,
+            left: 1,
             high: 1,
+            spare: None,
             open: None,
             lost: (0, 0),
             held: Held::default(),
@@ -131,13 +152,17 @@ impl Outbox {
 
     /// Whether something could leave on the data lane now.
     pub fn has_unsent(&self) -> bool {
-        // The frame of a large message follows its pieces.
-        self.queue.get(self.cursor).is_some_and(|record| !record.is_large() || self.bulk.whole)
+        match self.queue.get(self.cursor).map(|entry| &entry.record) {
+            Some(Record::Run(_)) => self.left < self.next,
+            // The frame of a large message follows its pieces.
+            Some(Record::Large(_)) => self.bulk.whole,
+            other => other.is_some(),
+        }
     }
 
     /// Records that are not acknowledged, gaps included.
     pub fn unacknowledged(&self) -> u64 {
-        (self.queue.len() + self.held.len()) as u64 + u64::from(self.open.is_some())
+        self.next - self.first + self.held.len() as u64 + u64::from(self.open.is_some())
     }
 
     /// Messages that were queued and lost since: told with their number when the room shrank, or told without, since the
@@ -169,7 +194,7 @@ impl Outbox {
     /// The number that everything that is numbered or lost so far has or will have at most.
     pub fn last(&self) -> u64 {
         let gaps = self.open.as_ref().map_or(0, Gap::records);
-        (self.first + self.queue.len() as u64 + gaps as u64).saturating_sub(1)
+        (self.next + gaps as u64).saturating_sub(1)
     }
 
     /// Whether the peer has everything up to `number`, counted losses included.
@@ -181,19 +206,15 @@ impl Outbox {
     /// Queues a message, or counts it as lost where there is no room. `flow` names the order that must hold: messages of
     /// others may pass a large one. `false`: counted.
     pub fn push(&mut self, interests: &Interests, flow: u64, body: &Body) -> bool {
-        let large = body.len() > LARGE;
-        if !self.has_room(body.len() + 16 * interests.len()) {
-            if body.len() > MEDIUM {
-                // Others may still fit.
-                self.refuse(interests, flow);
-            } else {
-                self.lose(interests);
-            }
+        if body.len() <= SMALL {
+            return self.push_small(interests, flow, body.parts());
+        }
+        if !self.has_room_for(interests, flow, body.len()) {
             return false;
         }
         for part in interests.chunks(MAX_INTERESTS) {
             let interests = part.into();
-            let record = if large {
+            let record = if body.len() > LARGE {
                 Record::Large(Box::new(Large { interests, body: body.clone() }))
             } else {
                 Record::Message { interests, body: body.joined() }
@@ -201,6 +222,36 @@ impl Outbox {
             self.append(flow, record);
         }
         true
+    }
+
+    /// The same for a body in two parts of [`SMALL`] bytes in all, at most, which is copied.
+    pub fn push_small(&mut self, interests: &Interests, flow: u64, body: [&[u8]; 2]) -> bool {
+        if !self.has_room_for(interests, flow, body.iter().map(|part| part.len()).sum()) {
+            return false;
+        }
+        let held = self.held.holds(flow);
+        for part in interests.chunks(MAX_INTERESTS) {
+            if held {
+                self.append(flow, Record::Message { interests: part.into(), body: body.concat().into() });
+            } else {
+                self.used += RECORD_CHARGE + self.run(part, body);
+            }
+        }
+        true
+    }
+
+    /// Whether it fits; counts it as lost where it does not.
+    fn has_room_for(&mut self, interests: &Interests, flow: u64, body: usize) -> bool {
+        let fits = self.has_room(body + 16 * interests.len());
+        if !fits {
+            if body > MEDIUM {
+                // Others may still fit.
+                self.refuse(interests, flow);
+            } else {
+                self.lose(interests);
+            }
+        }
+        fits
     }
 
     /// Counts a message as lost, whatever room there is.
@@ -227,127 +278,100 @@ impl Outbox {
     /// The peer has everything up to `number`.
     pub fn acknowledge(&mut self, number: u64) {
         // Only what has left whole can be acknowledged: a peer that claims more is not believed.
-        while self.first <= number && self.cursor > 0 {
-            let Some(record) = self.queue.pop_front() else { break };
-            self.used = self.used.saturating_sub(record.charge());
-            self.first += 1;
-            self.cursor -= 1;
+        let first = self.left.min(number.saturating_add(1));
+        if first > self.first {
+            self.first = first;
+            while let Some(entry) = self.queue.front()
+                && entry.end() <= first
+            {
+                self.pop_front();
+            }
+            self.trim_front();
         }
         self.settle();
     }
 
-    /// A new link begins: everything behind `received` leaves again. `None`: the peer does not know what it has
-    /// had, so all that ever left is a gap of unknown size. Returns the number that comes first.
-    pub fn resume(&mut self, received: Option<u64>) -> u64 {
-        self.cut = None;
-        let left = (self.high - self.first).min(self.queue.len() as u64) as usize;
-        self.cursor = left;
-        match received {
-            Some(number) => self.acknowledge(number),
-            None if left > 0 => self.blur(left),
-            None => {}
+    /// Takes the front off the queue.
+    fn pop_front(&mut self) {
+        let Some(Entry { record, .. }) = self.queue.pop_front() else { return };
+        self.used = self.used.saturating_sub(record.charge());
+        match self.cursor.checked_sub(1) {
+            Some(cursor) => self.cursor = cursor,
+            // A run that others might have joined.
+            None => self.cut = None,
         }
-        self.cursor = 0;
-        self.rewind_bulk();
-        self.first
+        if let Record::Run(run) = record {
+            self.spare = self.spare.take().or_else(|| run.into_spare());
+        }
+    }
+
+    /// Takes off what is not owed of a run in front.
+    fn trim_front(&mut self) {
+        if let Some(Entry { start, record: Record::Run(run) }) = self.queue.front_mut() {
+            let count = self.first.saturating_sub(*start);
+            let bytes = run.pop_front(count);
+            self.used = self.used.saturating_sub(bytes + RECORD_CHARGE * count as usize);
+            *start += count;
+        }
     }
 
     /// Pieces leave again from the first one on, also those of messages that have a number already.
     fn rewind_bulk(&mut self) {
-        self.larges = self.queue.range(self.cursor..).filter(|record| record.is_large()).count();
+        self.larges = self.queue.range(self.cursor..).filter(|entry| entry.record.is_large()).count();
         self.next_bulk();
     }
 
     /// Turns to the next large message.
     fn next_bulk(&mut self) {
-        let next = match self.larges {
+        let number = match self.larges {
             0 => None,
-            _ => self.queue.range(self.cursor..).position(Record::is_large),
+            _ => {
+                self.queue.range(self.cursor..).find(|entry| entry.record.is_large()).map(|entry| entry.start)
+            }
         };
-        let number = next.map(|at| self.first + (self.cursor + at) as u64);
         self.bulk = Bulk { number, ..Bulk::default() };
-    }
-
-    /// Turns the first `left` records into one gap with no known size.
-    fn blur(&mut self, left: usize) {
-        let mut counts = Counts::new();
-        for record in self.queue.drain(..left) {
-            self.used = self.used.saturating_sub(record.charge());
-            self.lost.1 += u64::from(!record.is_gap());
-            counts.extend(record.interests().iter().map(|it| (*it, 0)));
-            if let Record::Gap { missed, .. } = record {
-                counts.extend(missed.iter().map(|(it, _)| (*it, 0)));
-            }
-        }
-        let gaps: Vec<_> = chunks(counts).collect();
-        // The peer starts afresh, so numbers may be skipped here but never used twice for two things.
-        self.first = self.high;
-        for missed in gaps.into_iter().rev() {
-            let gap = Record::Gap { missed, exact: false };
-            self.used += gap.charge();
-            self.queue.push_front(gap);
-        }
-        self.cursor = 0;
-    }
-
-    /// Changes the room. Where it shrinks (an absent peer's share, while there is no link), what never left is counted as
-    /// lost, the newest first. If that is not enough, what has left becomes a gap of unknown size, for the peer may have
-    /// it.
-    pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
-        if self.used > limit {
-            self.shrink();
-            if self.used > limit {
-                self.cut = None;
-                self.blur((self.high - self.first).min(self.queue.len() as u64) as usize);
-            }
-            self.rewind_bulk();
-        }
-        self.settle();
-    }
-
-    /// Counts what never left as lost, the newest first, until it fits or nothing of that is there.
-    fn shrink(&mut self) {
-        while self.used > self.limit {
-            // What is held is younger than all that is queued of its flow.
-            let unsent = self.first + self.queue.len() as u64 > self.high;
-            let newest = match self.held.pop_newest() {
-                None if unsent => self.queue.pop_back(),
-                newest => newest,
-            };
-            let Some(record) = newest else { break };
-            if let Record::Gap { exact: false, .. } = record {
-                // It must stay told as inexact, and it is small.
-                self.queue.push_back(record);
-                break;
-            }
-            self.used = self.used.saturating_sub(record.charge());
-            self.lost.0 += u64::from(!record.is_gap());
-            let open = self.open.get_or_insert_default();
-            record.interests().iter().for_each(|interest| open.count(*interest, 1));
-            if let Record::Gap { missed, .. } = record {
-                missed.into_iter().for_each(|(interest, count)| open.count(interest, count));
-            }
-        }
     }
 
     /// Appends bytes of the data lane to `buf`, up to `room` of them. `false`: nothing is left to send.
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>, room: usize) -> bool {
-        let end = buf.len() + room;
         let begin = buf.len();
+        let end = begin + room;
         while buf.len() < end && self.has_unsent() {
-            let Some(record) = self.queue.get(self.cursor) else { break };
-            if self.cut.is_none() && record.put_whole(buf, end) {
-                self.cursor += 1;
-                self.high = self.high.max(self.first + self.cursor as u64);
+            let Some(Entry { start, record }) = self.queue.get(self.cursor) else { break };
+            let cut = self.cut.get_or_insert_with(|| match record {
+                Record::Run(run) => Cut { head: Vec::new(), sent: run.begin(), whole: run.begin() },
+                record => Cut { head: record.head(), ..Cut::default() },
+            });
+            if let Record::Run(run) = record {
+                let rest = run.from(cut.sent);
+                if buf.len() > begin && rest.len() > end - buf.len() {
+                    // It fits into the next record, where no frame of it needs to be put together.
+                    break;
+                }
+                let take = rest.get(..end - buf.len()).unwrap_or(rest);
+                buf.extend_from_slice(take);
+                cut.sent += take.len();
+                if cut.sent == run.end() {
+                    (cut.whole, self.left) = (cut.sent, start + run.count());
+                }
+                while let Some(len) = run.frame_len(cut.whole)
+                    && cut.whole + len <= cut.sent
+                {
+                    cut.whole += len;
+                    self.left += 1;
+                }
+                self.high = self.high.max(self.left + u64::from(cut.whole < cut.sent));
+                if self.left < start + run.count() {
+                    continue;
+                }
+                // The last one stays: others may join it.
+                if self.cursor + 1 < self.queue.len() {
+                    self.turn();
+                }
                 continue;
             }
-            let cut = self.cut.get_or_insert_with(|| Cut { head: record.head(), sent: 0 });
-            self.high = self.high.max(self.first + self.cursor as u64 + 1);
-            let body: &[u8] = match record {
-                Record::Message { body, .. } => body,
-                Record::Large(_) | Record::Gap { .. } => &[],
-            };
+            self.high = self.high.max(start + 1);
+            let body: &[u8] = if let Record::Message { body, .. } = record { body } else { &[] };
             for (part, from) in [(cut.head.as_slice(), 0), (body, cut.head.len())] {
                 let done = cut.sent.saturating_sub(from).min(part.len());
                 let rest = part.get(done..).unwrap_or_default();
@@ -356,15 +380,22 @@ impl Outbox {
                 cut.sent += take.len();
             }
             if cut.sent == cut.head.len() + body.len() {
-                self.cut = None;
-                self.cursor += 1;
-                if record.is_large() {
+                self.left = start + 1;
+                let large = record.is_large();
+                self.turn();
+                if large {
                     self.larges -= 1;
                     self.next_bulk();
                 }
             }
         }
         buf.len() > begin
+    }
+
+    /// On to the next record.
+    fn turn(&mut self) {
+        self.cursor += 1;
+        self.cut = None;
     }
 
     /// How many bytes the next piece of a large message has; none where none may leave now.
@@ -383,10 +414,12 @@ impl Outbox {
         self.bulk.sent += len;
         self.bulk.whole = last;
         if last && self.bulk.number.is_none() {
-            self.bulk.number = Some(self.first + self.queue.len() as u64);
+            self.bulk.number = Some(self.next);
             self.larges += 1;
             self.freed = true;
-            self.queue.append(&mut self.held.pop());
+            for record in self.held.pop() {
+                self.enqueue(record);
+            }
             self.settle();
         }
         Some(Piece { len, last })
@@ -395,7 +428,10 @@ impl Outbox {
     fn bulk_body(&self) -> Option<&Body> {
         let record = match self.bulk.number {
             _ if self.bulk.whole => return None,
-            Some(number) => self.queue.get(number.checked_sub(self.first)? as usize)?,
+            Some(number) => {
+                let at = self.queue.partition_point(|entry| entry.end() <= number);
+                &self.queue.get(at)?.record
+            }
             None => self.held.front()?,
         };
         let Record::Large(large) = record else { return None };
@@ -408,15 +444,50 @@ impl Outbox {
         if record.is_large() || self.held.holds(flow) {
             self.held.push(flow, record);
         } else {
-            self.queue.push_back(record);
+            self.enqueue(record);
         }
+    }
+
+    /// Numbers what was charged before.
+    fn enqueue(&mut self, record: Record) {
+        match record {
+            Record::Message { interests, body } if body.len() <= SMALL => {
+                self.run(&interests, [&body, &[]]);
+            }
+            record => self.enqueue_apart(record),
+        }
+    }
+
+    /// Numbers a record that joins no other.
+    fn enqueue_apart(&mut self, record: Record) {
+        // A run at the cursor that has left whole can be joined no longer.
+        if self.left == self.next && self.cursor < self.queue.len() {
+            self.turn();
+        }
+        let start = self.next;
+        self.next += record.count();
+        self.queue.push_back(Entry { start, record });
+    }
+
+    /// Numbers a small message: in the last run, where it takes it. How many bytes its frame has.
+    fn run(&mut self, interests: &[Interest], body: [&[u8]; 2]) -> usize {
+        let len = body.iter().map(|part| part.len()).sum();
+        if let Some(Entry { record: Record::Run(run), .. }) = self.queue.back_mut()
+            && run.has_room(interests.len(), len)
+        {
+            self.next += 1;
+            return run.push(interests, body);
+        }
+        let mut run = Run::new(self.spare.take());
+        let bytes = run.push(interests, body);
+        self.enqueue_apart(Record::Run(run));
+        bytes
     }
 
     /// An exact loss behind all of its flow; one that has not left yet takes more.
     fn miss(&mut self, flow: u64, missed: Vec<(Interest, u64)>) {
-        let number = self.first + self.queue.len() as u64;
         let last = match self.held.back_mut(flow) {
-            None if number > self.high => self.queue.back_mut(),
+            None if self.next > self.high => self.queue.back_mut().map(|entry| &mut entry.record),
             held => held,
         };
         if let Some(Record::Gap { missed: known, exact: true }) = last
@@ -439,7 +510,7 @@ impl Outbox {
             for missed in chunks(counts) {
                 let gap = Record::Gap { missed, exact };
                 self.used += gap.charge();
-                self.queue.push_back(gap);
+                self.enqueue_apart(gap);
             }
         }
     }

@@ -254,6 +254,12 @@ pub(crate) fn put_message_head(buf: &mut Vec<u8>, interests: &[Interest], body: 
     put_head(buf, MESSAGE, interests);
 }
 
+/// Bytes of a message's frame with a body of so many bytes.
+pub(crate) fn message_len(interests: &[Interest], body: usize) -> usize {
+    let frame = head_len(interests) + body;
+    varint_len(frame as u64) + frame
+}
+
 /// Encodes whole the frame that delivers the large message whose pieces came before.
 pub(crate) fn put_large(buf: &mut Vec<u8>, interests: &[Interest]) {
     put_varint(buf, head_len(interests) as u64);

@@ -7,7 +7,7 @@ mod words;
 use std::time::Duration;
 
 use bytes::Bytes;
-use talkie_pubsub::{Bus, Config, Delivery, QueueLimits};
+use talkie_pubsub::{Bus, Config, Delivery, Publisher as Topic, QueueLimits};
 
 pub use words::role;
 
@@ -16,7 +16,10 @@ use crate::sink::Sink;
 use crate::system::{LARGE, LARGE_TOPIC, Publisher, Setup, Subscriber, TOPIC};
 
 /// A publisher.
-pub struct Talkie(Bus);
+pub struct Talkie {
+    bus: Bus,
+    publisher: Topic,
+}
 
 /// Joins with what the driver put into the environment.
 pub async fn join(large: bool) -> Result<Bus, Failure> {
@@ -27,20 +30,21 @@ pub async fn join(large: bool) -> Result<Bus, Failure> {
 
 impl Publisher for Talkie {
     async fn open(setup: &Setup) -> Result<Self, Failure> {
-        Ok(Self(join(setup.large).await?))
+        let bus = join(setup.large).await?;
+        Ok(Self { publisher: bus.publisher(TOPIC)?, bus })
     }
 
     async fn gather(&mut self, subscribers: usize) -> Result<(), Failure> {
-        Ok(self.0.subscribed_on(TOPIC, subscribers).await?)
+        Ok(self.bus.subscribed_on(TOPIC, subscribers).await?)
     }
 
     async fn publish(&mut self, payload: &[u8]) -> Result<(), Failure> {
-        self.0.publish(TOPIC, Bytes::copy_from_slice(payload)).await?;
+        self.publisher.publish(Bytes::copy_from_slice(payload)).await?;
         Ok(())
     }
 
     fn large(&self) -> Result<(), Failure> {
-        let bus = self.0.clone();
+        let bus = self.bus.clone();
         tokio::spawn(async move {
             let payload = Bytes::from(vec![7; LARGE]);
             let mut seconds = tokio::time::interval(Duration::from_secs(1));

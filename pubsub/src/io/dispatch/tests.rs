@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Body, Hand, Interests, Pushed, Room};
+use talkie_transport::{Hand, Interests, Parcel, Pushed, Room};
 
 use super::*;
 use crate::delivery::{Delivery, QueueLimits};
@@ -15,6 +15,7 @@ use crate::io::fanout::{Attempt, Publication};
 use crate::io::queue::Queue;
 use crate::io::registry::{BusState, lock};
 use crate::proto::replica::Replica;
+use crate::topic::Topic;
 
 /// Another node, as this one sees it; with a replica of its own for what it says.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ impl Outlet for Fake {
         self.0.in_doubt.swap(0, Ordering::Relaxed)
     }
 
-    fn push(&self, interests: &Interests, _: u64, _: usize, body: &Body, _: Hand) -> Pushed {
+    fn push(&self, interests: &Interests, _: u64, _: usize, body: Parcel<'_>, _: Hand) -> Pushed {
         lock(&self.0.pushed).push((interests.clone(), body.joined()));
         *lock(&self.0.push)
     }
@@ -132,8 +133,8 @@ impl Node {
     fn message(&self, fake: &Fake, interests: &[(u64, u64)], seq: u64, topic: &str) {
         let interests: Vec<_> = interests.iter().map(|&(id, epoch)| Interest { id, epoch }).collect();
         let body = envelope::encode(seq, &topic.parse().unwrap(), b"payload");
-        let arrived = [Arrival { interests: interests.into(), body }];
-        let _ = self.registry.handle(fake, Inbound::Messages(&arrived));
+        let mut arrived = vec![Arrival { interests: interests.into(), body }];
+        let _ = self.registry.handle(fake, Inbound::Messages(&mut arrived));
     }
 
     fn nodes(&self, topic: &str) -> usize {
@@ -154,13 +155,22 @@ fn fake(n: u8) -> Fake {
     }))
 }
 
-fn publication(topic: &str) -> Publication {
-    Publication {
-        topic: topic.parse().unwrap(),
-        payload: Bytes::from_static(b"hello"),
-        from: NodeId::from_bytes([0; 16]),
-        name: "me".parse().unwrap(),
+/// What a handle would lend.
+struct Own {
+    topic: Topic,
+    payload: Bytes,
+    name: NodeName,
+}
+
+impl Own {
+    fn lent(&self) -> Publication<'_> {
+        let Self { topic, payload, name } = self;
+        Publication { topic, payload, from: NodeId::from_bytes([0; 16]), name }
     }
+}
+
+fn publication(topic: &str) -> Own {
+    Own { topic: topic.parse().unwrap(), payload: Bytes::from_static(b"hello"), name: "me".parse().unwrap() }
 }
 
 fn seqs(queue: &Queue) -> Vec<u64> {
@@ -213,8 +223,8 @@ fn a_faulty_peer_is_counted_and_reaches_nobody() {
     let interests = [Interest { id, epoch: 0 }];
     for body in [&b""[..], b"\x09abc", b"\x00\x01\x04a//b", b"\x00\x01\x03a/*"] {
         let body = Bytes::from_static(body);
-        let arrived = [Arrival { interests: interests[..].into(), body }];
-        let _ = node.registry.handle(&peer, Inbound::Messages(&arrived));
+        let mut arrived = vec![Arrival { interests: interests[..].into(), body }];
+        let _ = node.registry.handle(&peer, Inbound::Messages(&mut arrived));
     }
     node.registry.handle(&peer, Inbound::Control(&[]));
     assert!(queue.pop().is_none());
@@ -257,17 +267,20 @@ fn receipts_count_who_is_up_and_what_overflows() {
     assert_eq!(node.nodes("a/b"), 1);
     *lock(&down.0.push) = Pushed::Overflowed;
     let (_, local) = node.subscribe("**");
-    let receipt = node.bus.publish_now(&publication("a/b"));
+    let receipt = node.bus.publish_now(publication("a/b").lent());
     assert_eq!((receipt.seq, receipt.nodes, receipt.local, receipt.overflowed), (1, 1, 1, 1));
     assert_eq!(seqs(&local), [1]);
     let pushed = lock(&up.0.pushed);
     assert_eq!(pushed.len(), 1, "one body, whatever matches");
     assert_eq!(pushed[0].0.iter().map(|interest| interest.id).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(pushed[0].1.as_ptr(), lock(&down.0.pushed)[0].1.as_ptr(), "one body for all");
+    assert_eq!(pushed[0].1, lock(&down.0.pushed)[0].1);
     drop(pushed);
+    let long = Own { payload: vec![7; 10_000].into(), ..publication("a/b") };
+    node.bus.publish_now(long.lent());
+    assert_eq!(lock(&up.0.pushed)[1].1.as_ptr(), lock(&down.0.pushed)[1].1.as_ptr(), "one long body for all");
     node.registry.handle(&down, Inbound::Forgotten);
-    assert_eq!(node.bus.publish_now(&publication("a/b")).overflowed, 0);
-    assert_eq!(lock(&down.0.pushed).len(), 1, "nothing for who is forgotten");
+    assert_eq!(node.bus.publish_now(publication("a/b").lent()).overflowed, 0);
+    assert_eq!(lock(&down.0.pushed).len(), 2, "nothing for who is forgotten");
 }
 
 #[test]
@@ -281,14 +294,16 @@ fn a_full_peer_that_moves_is_waited_for_before_anything_is_sent() {
     let until = Instant::now() + Duration::from_secs(9);
     *lock(&full.0.room) = Room::Wait { until };
     assert!(
-        matches!(node.bus.attempt(&publication("a")), Attempt::Wait(peer, at) if peer == full && at == until)
+        matches!(node.bus.attempt(publication("a").lent()), Attempt::Wait(peer, at) if peer == full && at == until)
     );
     assert!(lock(&free.0.pushed).is_empty());
     *lock(&full.0.room) = Room::Wait { until: Instant::now() };
-    assert!(matches!(node.bus.attempt(&publication("a")), Attempt::Done(receipt) if receipt.seq == 1));
+    assert!(matches!(node.bus.attempt(publication("a").lent()), Attempt::Done(receipt) if receipt.seq == 1));
     *lock(&full.0.room) = Room::Stalled;
-    assert!(matches!(node.bus.attempt(&publication("a")), Attempt::Done(receipt) if receipt.seq == 2));
-    assert!(matches!(node.bus.attempt(&publication("b")), Attempt::Done(receipt) if receipt.nodes == 0));
+    assert!(matches!(node.bus.attempt(publication("a").lent()), Attempt::Done(receipt) if receipt.seq == 2));
+    assert!(
+        matches!(node.bus.attempt(publication("b").lent()), Attempt::Done(receipt) if receipt.nodes == 0)
+    );
 }
 
 #[test]
@@ -345,7 +360,7 @@ fn peers_hear_at_once_when_the_last_of_a_pattern_goes() {
     assert!(!lock(&peer.0.frames).is_empty());
     node.settle(&peer);
     assert_eq!(lock(&peer.0.replica).view(&()).count(), 0);
-    assert_eq!(node.bus.publish_now(&publication("a")).local, 0);
+    assert_eq!(node.bus.publish_now(publication("a").lent()).local, 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::run::Run;
 use crate::body::Body;
 use crate::interest::{Interest, Interests};
 use crate::proto::record;
@@ -10,11 +11,33 @@ use crate::proto::record;
 /// share of the allocator take about this much.
 pub const RECORD_CHARGE: usize = 128;
 
+/// What is owed, with the number of its first frame.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) start: u64,
+    pub(super) record: Record,
+}
+
+impl Entry {
+    /// The number behind its last frame.
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.record.count()
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Record {
-    Message { interests: Interests, body: Bytes },
+    /// Small messages, each with a number of its own.
+    Run(Run),
+    Message {
+        interests: Interests,
+        body: Bytes,
+    },
     Large(Box<Large>),
-    Gap { missed: Vec<(Interest, u64)>, exact: bool },
+    Gap {
+        missed: Vec<(Interest, u64)>,
+        exact: bool,
+    },
 }
 
 /// A message whose body goes in pieces on the bulk lane, before its frame.
@@ -25,11 +48,20 @@ pub(super) struct Large {
 }
 
 impl Record {
+    /// How many numbers it takes.
+    pub(super) fn count(&self) -> u64 {
+        match self {
+            Self::Run(run) => run.count(),
+            _ => 1,
+        }
+    }
+
     /// What it is charged, bytes.
     pub(super) fn charge(&self) -> usize {
-        RECORD_CHARGE
+        RECORD_CHARGE * self.count() as usize
             + match self {
-                Self::Message { interests, body } => body.len() + 16 * interests.len(),
+                Self::Run(run) => run.end() - run.begin(),
+                Self::Message { interests, body } => record::message_len(interests, body.len()),
                 Self::Large(large) => large.body.len() + 16 * large.interests.len(),
                 Self::Gap { missed, .. } => 24 * missed.len(),
             }
@@ -40,36 +72,32 @@ impl Record {
         matches!(self, Self::Large(_))
     }
 
-    /// Whether it tells losses, and no message.
-    pub(super) const fn is_gap(&self) -> bool {
-        matches!(self, Self::Gap { .. })
+    /// How many messages it is; none where it tells losses.
+    pub(super) fn messages(&self) -> u64 {
+        if matches!(self, Self::Gap { .. }) { 0 } else { self.count() }
     }
 
-    /// Whom it is for; a gap that is already told as a loss gives none.
-    pub(super) fn interests(&self) -> &[Interest] {
+    /// Counts it as lost: each message once, and what it told itself.
+    pub(super) fn lose(&self, mut count: impl FnMut(Interest, u64)) {
         match self {
-            Self::Message { interests, .. } => interests,
-            Self::Large(large) => &large.interests,
-            Self::Gap { .. } => &[],
+            Self::Run(run) => {
+                for (interests, _) in run.frames() {
+                    interests.iter().for_each(|interest| count(*interest, 1));
+                }
+            }
+            Self::Message { interests, .. } => interests.iter().for_each(|interest| count(*interest, 1)),
+            Self::Large(large) => large.interests.iter().for_each(|interest| count(*interest, 1)),
+            Self::Gap { missed, .. } => {
+                missed.iter().for_each(|(interest, missed)| count(*interest, *missed))
+            }
         }
     }
 
-    /// Appends the frame of a message that is not large, if `buf` is then surely no longer than `end`. `false`: nothing was done.
-    pub(super) fn put_whole(&self, buf: &mut Vec<u8>, end: usize) -> bool {
-        let Self::Message { interests, body } = self else { return false };
-        // A length, a kind, a count, and two numbers for each interest.
-        if buf.len() + 10 + 1 + 10 + 20 * interests.len() + body.len() > end {
-            return false;
-        }
-        record::put_message_head(buf, interests, body.len());
-        buf.extend_from_slice(body);
-        true
-    }
-
-    /// Its frame on the data lane, but for the body of a message that is not large.
+    /// Its frame on the data lane, but for the body of a message. A run has its frames already.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         match self {
+            Self::Run(_) => {}
             Self::Message { interests, body } => record::put_message_head(&mut head, interests, body.len()),
             Self::Large(large) => record::put_large(&mut head, &large.interests),
             Self::Gap { missed, exact } => record::put_gap(&mut head, missed, *exact),
