@@ -167,18 +167,11 @@ impl Bus {
 
     pub(crate) async fn publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
         let publication = self.publication(topic, payload)?;
-        let receipt = fanout::publish(&self.node.0.registry, &self.state, publication).await?;
-        Ok(self.counted(receipt, payload))
+        Ok(fanout::publish(&self.node.0.registry, &self.state, publication).await?)
     }
 
     pub(crate) fn try_publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
-        let publication = self.publication(topic, payload)?;
-        Ok(self.counted(self.state.publish_now(publication), payload))
-    }
-
-    fn counted(&self, receipt: Receipt, payload: &Bytes) -> Receipt {
-        self.node.0.registry.counters.published(&receipt, payload.len());
-        receipt
+        Ok(self.state.publish_now(self.publication(topic, payload)?))
     }
 
     fn publication<'a>(

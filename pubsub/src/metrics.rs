@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{LinkStats, PeerStats, Traffic};
 
+use crate::delivery::Receipt;
 use crate::topic::{BusName, Pattern};
 
 /// What a node did since its start, and what it holds now: one reading of all counters; of
@@ -76,6 +77,33 @@ pub struct PublishStats {
     pub waits: u64,
     /// How long they waited in all, microseconds; at most 250 ms for a peer and stall.
     pub waited_us: u64,
+}
+
+impl PublishStats {
+    /// A message was handed out.
+    pub(crate) fn count(&mut self, receipt: &Receipt, bytes: usize) {
+        let Receipt { nodes, local, overflowed, .. } = *receipt;
+        self.messages += 1;
+        self.bytes += bytes as u64;
+        self.unwanted += u64::from(nodes + local == 0);
+        self.nodes += nodes as u64;
+        self.local += local as u64;
+        self.overflowed += overflowed as u64;
+    }
+}
+
+impl std::ops::AddAssign for PublishStats {
+    fn add_assign(&mut self, more: Self) {
+        let Self { messages, bytes, unwanted, nodes, local, overflowed, waits, waited_us } = more;
+        self.messages += messages;
+        self.bytes += bytes;
+        self.unwanted += unwanted;
+        self.nodes += nodes;
+        self.local += local;
+        self.overflowed += overflowed;
+        self.waits += waits;
+        self.waited_us += waited_us;
+    }
 }
 
 macro_rules! deliveries {

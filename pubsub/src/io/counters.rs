@@ -6,8 +6,7 @@ use std::time::Duration;
 use talkie_transport::Stats;
 
 use super::outlet::Outlet;
-use super::registry::Registry;
-use crate::delivery::Receipt;
+use super::registry::{Registry, lock};
 use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, SubscriptionStats};
 
 /// Relaxed: they say nothing of the order of things. On cache lines of their own (two, since processors fetch pairs), so
@@ -15,12 +14,6 @@ use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, Subscr
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-    unwanted: AtomicU64,
-    nodes: AtomicU64,
-    local: AtomicU64,
-    overflowed: AtomicU64,
     waits: AtomicU64,
     waited_us: AtomicU64,
     /// Bodies that are no envelope of a known kind.
@@ -39,16 +32,6 @@ fn add(to: &AtomicU64, n: usize) {
 }
 
 impl Counters {
-    /// A message was handed out.
-    pub(crate) fn published(&self, receipt: &Receipt, bytes: usize) {
-        add(&self.messages, 1);
-        add(&self.bytes, bytes);
-        add(&self.unwanted, usize::from(receipt.nodes + receipt.local == 0));
-        add(&self.nodes, receipt.nodes);
-        add(&self.local, receipt.local);
-        add(&self.overflowed, receipt.overflowed);
-    }
-
     /// A publish waited for room once; the first time of the same one says so.
     pub(crate) fn waited(&self, first: bool, time: Duration) {
         add(&self.waits, usize::from(first));
@@ -57,16 +40,7 @@ impl Counters {
 
     fn publish_stats(&self) -> PublishStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        PublishStats {
-            messages: get(&self.messages),
-            bytes: get(&self.bytes),
-            unwanted: get(&self.unwanted),
-            nodes: get(&self.nodes),
-            local: get(&self.local),
-            overflowed: get(&self.overflowed),
-            waits: get(&self.waits),
-            waited_us: get(&self.waited_us),
-        }
+        PublishStats { waits: get(&self.waits), waited_us: get(&self.waited_us), ..PublishStats::default() }
     }
 
     fn refused_stats(&self) -> RefusedStats {
@@ -119,7 +93,11 @@ impl<P: Outlet> Registry<P> {
                 reading.subscriptions.push(stats);
             }
         }
+        let buses: Vec<_> = members.buses.values().cloned().collect();
         drop(members);
+        for bus in buses {
+            reading.published += lock(&bus.order).published;
+        }
         for subscription in &reading.subscriptions {
             reading.deliveries += subscription.deliveries;
             reading.memory.subscriptions_bytes += subscription.waiting_bytes;

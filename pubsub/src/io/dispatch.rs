@@ -11,6 +11,7 @@ use super::outlet::Outlet;
 use super::registry::{Local, Registry};
 use crate::delivery::Message;
 use crate::proto::envelope::{self, Envelope};
+use crate::topic::Topic;
 
 impl Deliver for Registry<PeerSender> {
     fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed> {
@@ -48,6 +49,7 @@ impl<P: Outlet> Registry<P> {
     fn messages(&self, from: &P, arrived: &mut Vec<Arrival>) -> Option<Pressed> {
         let sender = Sender { from: from.id(), name: from.name() };
         let (mut pressed, mut run) = (None, None::<(Interest, Arc<Local>)>);
+        // Opened before a queue is locked, for which its reader may wait.
         let mut together = Vec::with_capacity(arrived.len());
         for Arrival { interests, body } in arrived.drain(..) {
             let [interest] = interests[..] else {
@@ -102,19 +104,19 @@ impl<P: Outlet> Registry<P> {
             envelope::decode(&body).map_err(|error| note(&self.counters.malformed, from, &error)).ok()?;
         let topic = match &local.exact {
             // The most frequent case needs no parsing and no memory.
-            Some(topic) if topic.as_str() == envelope.topic => topic.clone(),
-            _ => match envelope.topic.parse() {
-                Ok(topic) => topic,
-                Err(error) => {
-                    note(&self.counters.malformed, from, &error);
-                    return None;
-                }
-            },
+            Some(topic) if topic.as_str().as_bytes() == envelope.topic => topic.clone(),
+            _ => self.topic(from, envelope.topic)?,
         };
         let Sender { from, name } = sender;
         let Envelope { seq, at, .. } = envelope;
         body.advance(at);
         Some(Message { topic, from: *from, name: name.clone(), seq, payload: body })
+    }
+
+    fn topic(&self, from: &P, bytes: &[u8]) -> Option<Topic> {
+        let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
+        let text = std::str::from_utf8(bytes).map_err(|error| malformed(&error)).ok()?;
+        text.parse().map_err(|error| malformed(&error)).ok()
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {

@@ -8,7 +8,7 @@ use talkie_transport::{Body, Hand, LARGE, Parcel, PeerSender, Pushed, Room, SMAL
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
-use super::order::{Route, Routed};
+use super::order::Routed;
 use super::outlet::Outlet;
 use super::registry::{BusState, Registry, lock};
 use crate::delivery::{Message, Receipt};
@@ -44,10 +44,10 @@ impl<P: Outlet> BusState<P> {
     pub(crate) fn attempt(&self, publication: Publication<'_>) -> Attempt<P> {
         let now = Instant::now();
         let mut order = lock(&self.order);
-        let Routed { route, sequence, head } = order.route(&self.name, &self.index, publication.topic);
+        let routed = order.route(&self.name, &self.index, publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
-        for (peer, _) in &route.matches.remote {
+        for (peer, _) in &routed.route.matches.remote {
             if let Room::Wait { until } = peer.room(publication.payload.len(), now)
                 && until > now
             {
@@ -57,27 +57,22 @@ impl<P: Outlet> BusState<P> {
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
         }
-        Attempt::Done(hand_out(sequence, head, route, publication, now))
+        Attempt::Done(hand_out(routed, publication, now))
     }
 
     /// Publishes, with a gap for peers that are full.
     pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Receipt {
         let now = Instant::now();
         let mut order = lock(&self.order);
-        let Routed { route, sequence, head } = order.route(&self.name, &self.index, publication.topic);
-        hand_out(sequence, head, route, publication, now)
+        let routed = order.route(&self.name, &self.index, publication.topic);
+        hand_out(routed, publication, now)
     }
 }
 
 /// Numbers a publication and gives it to all that want it. The order is held from the match to the last push, so that
 /// all receivers see one order.
-fn hand_out<P: Outlet>(
-    sequence: &mut u64,
-    head: &mut Vec<u8>,
-    route: &Route<P>,
-    publication: Publication<'_>,
-    now: Instant,
-) -> Receipt {
+fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now: Instant) -> Receipt {
+    let Routed { route, sequence, head, published } = routed;
     let Publication { topic, payload, from, name } = publication;
     *sequence += 1;
     let seq = *sequence;
@@ -112,6 +107,7 @@ fn hand_out<P: Outlet>(
         let message = Message { topic, from, name, seq, payload };
         receipt.local = local.iter().map(|local| deliver(local, None, &message).0).sum();
     }
+    published.count(&receipt, payload.len());
     receipt
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::outlet::Outlet;
 use super::registry::Local;
+use crate::metrics::PublishStats;
 use crate::proto::index::{Index, Matches};
 use crate::topic::{BusName, Topic};
 
 /// Topics whose matches are remembered: those that a service publishes again and again.
 const MAX_ROUTES: usize = 256;
+
 /// Where the messages of one topic go.
 #[derive(Debug)]
 pub(super) struct Route<P> {
@@ -30,6 +32,8 @@ pub(crate) struct Order<P> {
     routes: HashMap<Topic, Arc<Route<P>>>,
     /// Memory for what stands before a payload.
     head: Vec<u8>,
+    /// What was published so far.
+    pub(super) published: PublishStats,
 }
 
 /// What stands still while one message is handed out.
@@ -38,11 +42,19 @@ pub(super) struct Routed<'a, P> {
     /// The last number given.
     pub(super) sequence: &'a mut u64,
     pub(super) head: &'a mut Vec<u8>,
+    pub(super) published: &'a mut PublishStats,
 }
 
 impl<P> Default for Order<P> {
     fn default() -> Self {
-        Self { sequence: 0, version: 0, recent: None, routes: HashMap::new(), head: Vec::new() }
+        Self {
+            sequence: 0,
+            version: 0,
+            recent: None,
+            routes: HashMap::new(),
+            head: Vec::new(),
+            published: PublishStats::default(),
+        }
     }
 }
 
@@ -63,7 +75,7 @@ impl<P: Outlet> Order<P> {
         if self.recent.as_ref().is_some_and(|(known, _)| known != topic) {
             self.recent = None;
         }
-        let Self { sequence, recent, routes, head, .. } = self;
+        let Self { sequence, recent, routes, head, published, .. } = self;
         let (_, route) = recent.get_or_insert_with(|| {
             if routes.len() >= MAX_ROUTES && !routes.contains_key(topic) {
                 routes.clear();
@@ -71,7 +83,7 @@ impl<P: Outlet> Order<P> {
             let found = || Arc::new(Route { matches: index.matches(topic), flow: flow(bus, topic) });
             (topic.clone(), Arc::clone(routes.entry(topic.clone()).or_insert_with(found)))
         });
-        Routed { route, sequence, head }
+        Routed { route, sequence, head, published }
     }
 
     /// Forgets the routes, and whom they lead to.

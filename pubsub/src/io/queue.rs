@@ -16,9 +16,9 @@ use crate::proto::backlog::Backlog;
 
 /// What is taken out at once: the lock is then taken once for all of it. A sixteenth of what may wait, so many deliveries and
 /// bytes at most.
-const TOGETHER: usize = 64;
-const TOGETHER_BYTES: usize = 64 * 1024;
-/// How long a full queue asks those who fill it to give way, once until it is half empty.
+const TOGETHER: usize = 1_024;
+const TOGETHER_BYTES: usize = 256 * 1024;
+/// How long a queue asks those who fill it to give way, once until its reader has caught up.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Filled by any task, read by one. The lock is held for some pushes or pops, never while waking.
@@ -30,9 +30,9 @@ struct State {
     backlog: Backlog,
     /// The reader, while it waits.
     reader: Option<Waker>,
-    /// Since when it is nearly full, until it is half empty.
+    /// Since when so much waits that the reader should go first.
     full: Option<Instant>,
-    /// Told when it is half empty.
+    /// Told when the reader has.
     eased: Arc<Notify>,
     /// Nothing more comes in; what waits is still read.
     closed: bool,
@@ -52,7 +52,7 @@ impl Queue {
         }))
     }
 
-    /// The word of when it is half empty, where this nearly fills it and whoever fills it should give way.
+    /// The word of when there is room again, where so much waits that whoever fills it should give way.
     pub(crate) fn push(&self, message: Message) -> Option<Pressed> {
         self.push_all([message])
     }
@@ -151,15 +151,15 @@ impl Queue {
 impl State {
     fn take(&mut self, taken: &mut VecDeque<Delivery>) {
         self.backlog.take(TOGETHER, TOGETHER_BYTES, taken);
-        if self.full.is_some() && self.backlog.is_half_empty() {
+        if self.full.is_some() && self.backlog.is_eased() {
             self.full = None;
             self.eased.notify_waiters();
         }
     }
 
-    /// The word that whoever fills a nearly full queue waits for; none where the reader had its time and is slower still.
+    /// The word that whoever fills it waits for; none where the reader had its time and is slower still.
     fn press(&mut self) -> Option<Pressed> {
-        if !self.backlog.is_nearly_full() {
+        if !self.backlog.is_pressed() {
             return None;
         }
         let now = Instant::now();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn who_fills_a_queue_is_asked_to_give_way_until_it_is_half_empty() {
+    fn who_fills_a_queue_is_asked_to_give_way_until_it_is_eased() {
         let queue = Queue::new(limits(1_024));
         assert!(queue.push_all(messages(700)).is_none(), "a quarter is left");
         let mut pressed = pin!(queue.push_all(messages(200)).expect("less than a quarter is left"));

@@ -45,7 +45,7 @@ pub(crate) struct Registry<P: Outlet> {
 #[derive(Debug)]
 pub(super) struct Members<P: Outlet> {
     replica: Replica<P>,
-    buses: HashMap<BusName, Arc<BusState<P>>>,
+    pub(super) buses: HashMap<BusName, Arc<BusState<P>>>,
     /// Peers that are owed nothing any more, and what they were told of us.
     forgotten: VecDeque<(NodeId, u64)>,
     /// What subscriptions were given that have ended.

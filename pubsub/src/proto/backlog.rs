@@ -12,6 +12,10 @@ pub const CHARGE: usize = 192;
 /// A queue for fewer messages is meant to lose: twice what a link hands over at once.
 const MANY: usize = 256;
 
+/// What a processor's caches hold: where more waits, whoever reads it waits for memory.
+const PLENTY: usize = 1_024;
+const PLENTY_BYTES: usize = 1024 * 1024;
+
 /// Senders whose losses are counted apart while the reader does not read. Beyond them, and only then, the losses of
 /// further senders are added to the youngest count, which is then a lower bound: memory stays bounded.
 const MAX_SENDERS: usize = 1_024;
@@ -82,6 +86,16 @@ impl Backlog {
     /// they have `bytes`.
     pub fn take(&mut self, most: usize, bytes: usize, taken: &mut VecDeque<Delivery>) {
         let most = most.min(self.limits.messages / 16).max(1);
+        if taken.is_empty()
+            && self.lost.is_empty()
+            && self.waiting.len() <= most
+            && self.bytes + self.long <= bytes
+        {
+            // Most often: nothing is moved.
+            std::mem::swap(taken, &mut self.waiting);
+            (self.bytes, self.long) = (0, 0);
+            return;
+        }
         let mut sum = 0;
         for _ in 0..most {
             let before = self.bytes + self.long;
@@ -94,16 +108,19 @@ impl Backlog {
         }
     }
 
-    /// Whether at most half of the limits is taken.
-    pub fn is_half_empty(&self) -> bool {
-        self.waiting.len() <= self.limits.messages / 2 && self.bytes <= self.limits.bytes / 2
+    /// Whether as little waits as after a rest of the reader: at most half of the limits, or of [`PLENTY`].
+    pub fn is_eased(&self) -> bool {
+        self.waiting.len() <= self.limits.messages.min(PLENTY) / 2
+            && self.bytes <= self.limits.bytes.min(PLENTY_BYTES) / 2
     }
 
-    /// Whether less than a quarter of one of the limits is left. Never of one for less than 256 messages: what comes at
-    /// once overruns it anyway.
-    pub fn is_nearly_full(&self) -> bool {
+    /// Whether so much waits that the reader should go first: [`PLENTY`], or less than a quarter of one of the limits is
+    /// left. Never where the limit is below 256 messages: what comes at once overruns it anyway.
+    pub fn is_pressed(&self) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
-        messages >= MANY && (self.waiting.len() > messages - messages / 4 || self.bytes > bytes - bytes / 4)
+        let (most, most_bytes) = (messages - messages / 4, bytes - bytes / 4);
+        messages >= MANY
+            && (self.waiting.len() > most.min(PLENTY) || self.bytes > most_bytes.min(PLENTY_BYTES))
     }
 
     /// Deliveries that wait, and the bytes that they are charged.

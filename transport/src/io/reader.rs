@@ -45,6 +45,8 @@ const TOGETHER: usize = 128;
 /// a tenth of the time.
 const GIVE_WAY: Duration = Duration::from_millis(10);
 const GIVE_WAY_EVERY: Duration = Duration::from_millis(100);
+/// Less does not count: who reads that fast keeps up, and taking turns with it costs less than running ahead of it.
+const SHORT: Duration = Duration::from_millis(1);
 
 /// What of messages has come and is not whole yet, or not handed over.
 pub(crate) struct Lanes {
@@ -381,7 +383,10 @@ impl Patience {
         if !left.is_zero() {
             // Late or not: whoever reads has had its time, and others wait behind it.
             let _ = tokio::time::timeout(left, pressed).await;
-            self.spent += now.elapsed();
+            let waited = now.elapsed();
+            if waited >= SHORT {
+                self.spent += waited;
+            }
         }
     }
 }

@@ -202,10 +202,13 @@ impl Session {
     /// Keeps [`Self::tight`] true. A stall ends where half of the room is free.
     fn note_room(&self, out: &mut Out) {
         let tight = !out.outbox.is_half_free() || out.outbox.is_overflowing();
-        if !tight && self.tight.load(Ordering::Relaxed) {
-            out.stalls = [Stall::None; 2];
+        // Only stored where it changes: others read it with each publish.
+        if tight != self.tight.load(Ordering::Relaxed) {
+            if !tight {
+                out.stalls = [Stall::None; 2];
+            }
+            self.tight.store(tight, Ordering::Release);
         }
-        self.tight.store(tight, Ordering::Release);
     }
 
     /// See [`crate::PeerSender::room`].

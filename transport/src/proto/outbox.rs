@@ -234,7 +234,7 @@ impl Outbox {
             if held {
                 self.append(flow, Record::Message { interests: part.into(), body: body.concat().into() });
             } else {
-                self.used += RECORD_CHARGE + self.run(part, body);
+                self.run(part, body);
             }
         }
         true
@@ -310,7 +310,7 @@ impl Outbox {
         if let Some(Entry { start, record: Record::Run(run) }) = self.queue.front_mut() {
             let count = self.first.saturating_sub(*start);
             let bytes = run.pop_front(count);
-            self.used = self.used.saturating_sub(bytes + RECORD_CHARGE * count as usize);
+            self.used = self.used.saturating_sub(bytes + run::CHARGE * count as usize);
             *start += count;
         }
     }
@@ -418,6 +418,7 @@ impl Outbox {
             self.larges += 1;
             self.freed = true;
             for record in self.held.pop() {
+                self.used = self.used.saturating_sub(record.charge());
                 self.enqueue(record);
             }
             self.settle();
@@ -440,26 +441,25 @@ impl Outbox {
 
     /// Behind all that is queued; a large message, and what must not pass one, is held instead.
     fn append(&mut self, flow: u64, record: Record) {
-        self.used += record.charge();
         if record.is_large() || self.held.holds(flow) {
+            self.used += record.charge();
             self.held.push(flow, record);
         } else {
             self.enqueue(record);
         }
     }
 
-    /// Numbers what was charged before.
+    /// Numbers a record.
     fn enqueue(&mut self, record: Record) {
         match record {
-            Record::Message { interests, body } if body.len() <= SMALL => {
-                self.run(&interests, [&body, &[]]);
-            }
+            Record::Message { interests, body } if body.len() <= SMALL => self.run(&interests, [&body, &[]]),
             record => self.enqueue_apart(record),
         }
     }
 
     /// Numbers a record that joins no other.
     fn enqueue_apart(&mut self, record: Record) {
+        self.used += record.charge();
         // A run at the cursor that has left whole can be joined no longer.
         if self.left == self.next && self.cursor < self.queue.len() {
             self.turn();
@@ -469,19 +469,19 @@ impl Outbox {
         self.queue.push_back(Entry { start, record });
     }
 
-    /// Numbers a small message: in the last run, where it takes it. How many bytes its frame has.
-    fn run(&mut self, interests: &[Interest], body: [&[u8]; 2]) -> usize {
+    /// Numbers a small message: in the last run, where it takes it.
+    fn run(&mut self, interests: &[Interest], body: [&[u8]; 2]) {
         let len = body.iter().map(|part| part.len()).sum();
         if let Some(Entry { record: Record::Run(run), .. }) = self.queue.back_mut()
             && run.has_room(interests.len(), len)
         {
             self.next += 1;
-            return run.push(interests, body);
+            self.used += run::CHARGE + run.push(interests, body);
+            return;
         }
         let mut run = Run::new(self.spare.take());
-        let bytes = run.push(interests, body);
+        run.push(interests, body);
         self.enqueue_apart(Record::Run(run));
-        bytes
     }
 
     /// An exact loss behind all of its flow; one that has not left yet takes more.
@@ -509,7 +509,6 @@ impl Outbox {
         if let Some(Gap { counts, exact }) = self.open.take() {
             for missed in chunks(counts) {
                 let gap = Record::Gap { missed, exact };
-                self.used += gap.charge();
                 self.enqueue_apart(gap);
             }
         }

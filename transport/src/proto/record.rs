@@ -175,7 +175,16 @@ pub(crate) enum Varint {
 }
 
 /// Reads a LEB128 number from the front of `buf`.
+#[inline]
 pub(crate) fn peek_varint(buf: &[u8]) -> Varint {
+    match buf.first() {
+        // By far the most.
+        Some(byte) if *byte < 0x80 => Varint::Whole(u64::from(*byte), 1),
+        _ => peek_long(buf),
+    }
+}
+
+fn peek_long(buf: &[u8]) -> Varint {
     let mut value = 0u64;
     for (place, byte) in buf.iter().enumerate() {
         let shift = 7 * place as u32;
@@ -252,12 +261,6 @@ const LARGE_MESSAGE: u8 = 3;
 pub(crate) fn put_message_head(buf: &mut Vec<u8>, interests: &[Interest], body: usize) {
     put_varint(buf, (head_len(interests) + body) as u64);
     put_head(buf, MESSAGE, interests);
-}
-
-/// Bytes of a message's frame with a body of so many bytes.
-pub(crate) fn message_len(interests: &[Interest], body: usize) -> usize {
-    let frame = head_len(interests) + body;
-    varint_len(frame as u64) + frame
 }
 
 /// Encodes whole the frame that delivers the large message whose pieces came before.
@@ -340,7 +343,10 @@ pub(crate) fn parse_data(frame: &[u8]) -> Result<DataFrame<'_>, RecordError> {
 
 fn take_interests(rest: &mut &[u8]) -> Result<Interests, RecordError> {
     let count = take_count(rest)?;
-    let mut interests = Interests::with_capacity(count);
+    let mut interests = Interests::new();
+    if count > interests.inline_size() {
+        interests.reserve_exact(count);
+    }
     for _ in 0..count {
         interests.push(take_interest(rest)?);
     }

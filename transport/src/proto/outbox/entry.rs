@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::run::Run;
+use super::run::{self, Run};
 use crate::body::Body;
 use crate::interest::{Interest, Interests};
 use crate::proto::record;
@@ -58,13 +58,12 @@ impl Record {
 
     /// What it is charged, bytes.
     pub(super) fn charge(&self) -> usize {
-        RECORD_CHARGE * self.count() as usize
-            + match self {
-                Self::Run(run) => run.end() - run.begin(),
-                Self::Message { interests, body } => record::message_len(interests, body.len()),
-                Self::Large(large) => large.body.len() + 16 * large.interests.len(),
-                Self::Gap { missed, .. } => 24 * missed.len(),
-            }
+        match self {
+            Self::Run(run) => run.end() - run.begin() + run::CHARGE * run.count() as usize,
+            Self::Message { interests, body } => RECORD_CHARGE + body.len() + 16 * interests.len(),
+            Self::Large(large) => RECORD_CHARGE + large.body.len() + 16 * large.interests.len(),
+            Self::Gap { missed, .. } => RECORD_CHARGE + 24 * missed.len(),
+        }
     }
 
     /// Whether its body goes in pieces.

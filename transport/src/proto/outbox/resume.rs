@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Record};
 use super::gap::{Counts, chunks};
-use super::{Outbox, RECORD_CHARGE};
+use super::{Outbox, run};
 
 impl Outbox {
     /// A new link begins: everything behind `received` leaves again. `None`: the peer does not know what it has
@@ -48,7 +48,7 @@ impl Outbox {
                 });
                 let bytes = run.pop_front(count);
                 entry.start += count;
-                self.used = self.used.saturating_sub(bytes + RECORD_CHARGE * count as usize);
+                self.used = self.used.saturating_sub(bytes + run::CHARGE * count as usize);
                 self.lost.1 += count;
                 break;
             }
@@ -116,7 +116,7 @@ impl Outbox {
     }
 
     /// Counts the newest of a run as lost that never left, until the rest fits; gives that.
-    fn split(&mut self, start: u64, run: &mut super::run::Run) -> Option<Record> {
+    fn split(&mut self, start: u64, run: &mut run::Run) -> Option<Record> {
         let frames: Vec<_> = run.frames().collect();
         let mut count = run.count();
         for (interests, bytes) in frames.into_iter().rev() {
@@ -124,7 +124,7 @@ impl Outbox {
                 break;
             }
             count -= 1;
-            self.used = self.used.saturating_sub(bytes + RECORD_CHARGE);
+            self.used = self.used.saturating_sub(bytes + run::CHARGE);
             self.lost.0 += 1;
             let open = self.open.get_or_insert_default();
             interests.iter().for_each(|interest| open.count(*interest, 1));

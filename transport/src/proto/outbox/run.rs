@@ -9,6 +9,8 @@ pub const SMALL: usize = 4 * 1024;
 /// A run of so many bytes takes no more: it fits into one record of the wire with what is in front of it, and its memory is
 /// given back as a whole.
 const FULL: usize = 32 * 1024;
+/// What a frame of a run is charged beside its bytes: so that what is read from one is bounded too.
+pub(super) const CHARGE: usize = 16;
 /// Memory of a run at first; it doubles.
 const FEW: usize = 1024;
 /// Bytes of memory that an emptied run may have to be used again by an idle peer's outbox.

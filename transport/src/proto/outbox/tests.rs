@@ -377,7 +377,8 @@ fn beside_large_messages_everything_arrives_once_in_order_or_is_counted() {
 
 #[test]
 fn a_full_outbox_counts_until_half_of_it_is_free() {
-    let mut outbox = Outbox::new(10 * (RECORD_CHARGE + 100));
+    // Of each a length, a kind, a count and an interest; the last needs room for what one might be at most.
+    let mut outbox = Outbox::new(9 * (run::CHARGE + 5 + 84) + RECORD_CHARGE + 16 + 84);
     let body = Bytes::from(vec![0; 84]);
     let pushed = (0..30).filter(|_| outbox.push(&interests(&[1]), 0, &body.clone().into())).count();
     assert_eq!(pushed, 10);
@@ -429,8 +430,8 @@ fn an_absent_peer_keeps_the_oldest_and_an_exact_count() {
     for number in 0u64..100 {
         outbox.push(&interests(&[1]), 0, &Bytes::copy_from_slice(&number.to_be_bytes()).into());
     }
-    outbox.set_limit(10 * (RECORD_CHARGE + 24));
-    assert!(outbox.used() <= 10 * (RECORD_CHARGE + 24));
+    outbox.set_limit(10 * (run::CHARGE + 5 + 8));
+    assert!(outbox.used() <= 10 * (run::CHARGE + 5 + 8));
     outbox.push(&interests(&[1]), 0, &Bytes::from_static(&[0; 8]).into());
     outbox.set_limit(100_000);
     let first = outbox.resume(Some(0));
