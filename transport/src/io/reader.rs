@@ -4,6 +4,7 @@ mod control;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,9 @@ impl LinkIn {
         let mut next = None;
         let (mut room, mut few) = (READ_SMALL, 0u8);
         let mut patience = Patience::default();
+        // Set anew only when it has passed: that costs more than to find nothing due.
+        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut set = false;
         let control = self.control(&from);
         match control.handle_all(&self.early, &*self.deliver, &mut next, &mut acks) {
             Ok(None) => self.session.write(self.number),
@@ -157,6 +161,10 @@ impl LinkIn {
                 Err(e) => return End::Protocol(e),
             }
             self.acknowledge(&mut acks);
+            if !set && let Some(due) = acks.due {
+                alarm.as_mut().reset(due.into());
+                set = true;
+            }
             tokio::select! {
                 biased;
                 changed = self.lanes.bulk.changed() => match changed {
@@ -167,7 +175,10 @@ impl LinkIn {
                     Ok(()) => {}
                     Err(e) => return End::Io(e),
                 },
-                () = due(acks.due) => continue,
+                () = &mut alarm, if set => {
+                    set = false;
+                    continue;
+                }
             }
             match read(&self.stream, &mut self.wire, room) {
                 Ok(0) => return End::Eof,
@@ -340,13 +351,6 @@ fn read(stream: &Stream, wire: &mut BytesMut, room: usize) -> io::Result<usize> 
     let n = stream.try_read(&mut few)?;
     wire.extend_from_slice(few.get(..n).unwrap_or_default());
     Ok(n)
-}
-
-async fn due(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Hands over what has arrived.

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use serde_json::json;
 use talkie_instrument::Host;
-use talkie_peers::driver::plan::{Plan, SYSTEMS, System, WORKLOADS};
+use talkie_peers::driver::plan::{CASES, Plan, SYSTEMS, System, WORKLOADS};
 use talkie_peers::driver::{self, Curves, Outcome};
 use talkie_peers::failure::Failure;
 use talkie_peers::report::table::number;
@@ -83,7 +83,8 @@ fn parse(args: impl Iterator<Item = String>) -> Result<(Plan, PathBuf), Failure>
             _ => return Err(Failure::new(format!("there is no system `{arg}`"))),
         }
     }
-    if let Some(other) = plan.only.iter().find(|only| !WORKLOADS.contains(&only.as_str())) {
+    let known = |only: &str| WORKLOADS.contains(&only) || CASES.iter().any(|case| case.name() == only);
+    if let Some(other) = plan.only.iter().find(|only| !known(only)) {
         return Err(Failure::new(format!("there is no workload `{other}`: {}", WORKLOADS.join(", "))));
     }
     if plan.rounds == 0 {

@@ -55,6 +55,20 @@ impl Case {
         }
     }
 
+    /// Its name: the workload, and what tells it from the others of it.
+    pub fn name(self) -> String {
+        let workload = self.workload();
+        match self {
+            Self::Fanout { subscribers, rate, large } => {
+                format!("{workload}-{subscribers}-{rate}{}", if large { "-large" } else { "" })
+            }
+            Self::Throughput { subscribers, bytes } => format!("{workload}-{subscribers}-{bytes}"),
+            Self::Local { subscribers } => format!("{workload}-{subscribers}"),
+            Self::Start { processes } => format!("{workload}-{processes}"),
+            Self::Memory { peers } => format!("{workload}-{peers}"),
+        }
+    }
+
     /// What it is, in words.
     pub fn title(self) -> String {
         match self {
@@ -78,7 +92,7 @@ impl Case {
 pub const SMALL: usize = 64;
 
 /// All cases in their order.
-const CASES: [Case; 20] = [
+pub const CASES: [Case; 20] = [
     fanout(1, 1_000, false),
     fanout(4, 1_000, false),
     fanout(16, 1_000, false),
@@ -207,7 +221,7 @@ impl Plan {
     pub fn cases(&self) -> Vec<(Case, Vec<String>)> {
         let chosen = |case: &Case| {
             (!self.short || SHORT.contains(case))
-                && (self.only.is_empty() || self.only.iter().any(|only| only == case.workload()))
+                && (self.only.is_empty() || self.only.iter().any(|only| *only == case.workload() || *only == case.name()))
         };
         CASES.into_iter().filter(chosen).map(|case| (case, self.systems_of(case))).collect()
     }
