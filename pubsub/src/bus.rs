@@ -184,7 +184,7 @@ impl Bus {
         if given > limit {
             return Err(PublishError::TooLarge { given, limit });
         }
-        Ok(Publication { topic, payload, from: self.node.id(), name: self.node.name() })
+        Ok(Publication { topic, payload, from: self.node.id() })
     }
 }
 

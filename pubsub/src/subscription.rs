@@ -9,15 +9,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use talkie_discovery::NodeName;
 use talkie_transport::PeerSender;
 
 use crate::delivery::{Delivery, Message};
 use crate::io::queue::Queue;
 use crate::io::registry::BusState;
 use crate::node::Node;
+use crate::proto::backlog::{Item, Waiting};
 use crate::proto::fingerprint::{Fingerprint, LEN};
 use crate::proto::value::DecodeError;
-use crate::topic::Pattern;
+use crate::topic::{Pattern, Topic};
 
 /// Yields what is published on the topics that a pattern wants, by this node and the others: as bytes, or as values where
 /// it comes from [`Typed::subscribe`](crate::Typed::subscribe).
@@ -30,7 +32,7 @@ use crate::topic::Pattern;
 pub struct Subscription<T = Bytes> {
     held: Held,
     /// What was taken out of the queue and not given yet.
-    taken: VecDeque<Delivery>,
+    taken: VecDeque<Item>,
     form: Form<T>,
 }
 
@@ -41,6 +43,10 @@ struct Held {
     id: u64,
     pattern: Pattern,
     queue: Arc<Queue>,
+    /// The topic that the pattern is, if it is one, and the node's name: copies that no other subscription counts
+    /// references of.
+    topic: Topic,
+    name: NodeName,
 }
 
 /// How payloads are read.
@@ -64,7 +70,12 @@ impl Subscription {
         pattern: Pattern,
         queue: Arc<Queue>,
     ) -> Self {
-        Self { held: Held { node, bus, id, pattern, queue }, taken: VecDeque::new(), form: Form::BYTES }
+        let (topic, name) = (pattern.own_topic(), NodeName::lossy(node.name().as_str()));
+        Self {
+            held: Held { node, bus, id, pattern, queue, topic, name },
+            taken: VecDeque::new(),
+            form: Form::BYTES,
+        }
     }
 
     /// The same with payloads read in another form.
@@ -100,19 +111,18 @@ impl<T> Subscription<T> {
         self.held.queue.poll_pop(&mut self.taken, cx).map(|next| next.map(|delivery| self.read(delivery)))
     }
 
-    fn read(&self, delivery: Delivery) -> Delivery<T> {
-        match delivery {
-            Delivery::Message(Message { topic, from, name, seq, payload }) => {
-                match (self.form.decode)(&self.form.fingerprint, payload) {
-                    Ok(payload) => Delivery::Message(Message { topic, from, name, seq, payload }),
-                    Err(error) => {
-                        self.held.queue.count_malformed();
-                        Delivery::Malformed { topic, from, name, seq, error }
-                    }
-                }
-            }
-            Delivery::Gap { from, missed, exact } => Delivery::Gap { from, missed, exact },
-            Delivery::Malformed { topic, from, name, seq, error } => {
+    fn read(&self, item: Item) -> Delivery<T> {
+        let Waiting { topic, from, name, seq, payload } = match item {
+            Item::Message(message) => message,
+            Item::Gap { from, missed, exact } => return Delivery::Gap { from, missed, exact },
+        };
+        let Held { queue, topic: own, name: here, .. } = &self.held;
+        let topic = topic.unwrap_or_else(|| own.clone());
+        let name = name.unwrap_or_else(|| here.clone());
+        match (self.form.decode)(&self.form.fingerprint, payload) {
+            Ok(payload) => Delivery::Message(Message { topic, from, name, seq, payload }),
+            Err(error) => {
+                queue.count_malformed();
                 Delivery::Malformed { topic, from, name, seq, error }
             }
         }

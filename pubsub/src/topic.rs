@@ -88,6 +88,11 @@ impl Pattern {
         self.is_exact().then(|| Topic(self.0.clone()))
     }
 
+    /// Its text in memory of its own, for one that is a topic: no reference to it is counted elsewhere.
+    pub(crate) fn own_topic(&self) -> Topic {
+        Topic(Arc::from(&*self.0))
+    }
+
     /// Whether the topic is one that this pattern wants.
     ///
     /// At most segments × segments comparisons, whatever the wildcards: after a mismatch only the last `**` is

@@ -9,7 +9,7 @@ use talkie_transport::{Arrival, Deliver, Inbound, Interest, PeerSender, Pressed}
 
 use super::outlet::Outlet;
 use super::registry::{Local, Registry};
-use crate::delivery::Message;
+use crate::proto::backlog::Waiting;
 use crate::proto::envelope::{self, Envelope};
 use crate::topic::Topic;
 
@@ -63,20 +63,14 @@ impl<P: Outlet> Registry<P> {
             }
             // One that has just been withdrawn: nobody is owed anything.
             let Some((_, local)) = &run else { continue };
-            let Some(message) = self.open_message(from, &sender, local, body) else { continue };
-            if local.wants(&message.topic) {
-                together.push(message);
-            } else {
-                note(&self.counters.mismatched, from, &MISMATCH);
-            }
+            together.extend(self.open_message(from, &sender, local, body));
         }
         flush(&run, &mut together).or(pressed)
     }
 
     /// A message for several interests.
     fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: Bytes) -> Option<Pressed> {
-        let mut body = Some(body);
-        let (mut message, mut last, mut pressed) = (None::<Message>, None, None);
+        let (mut last, mut pressed) = (None, None);
         for interest in interests {
             // In ascending order, so that no subscription gets a message twice.
             if last.is_some_and(|last| last >= interest.id) {
@@ -85,38 +79,32 @@ impl<P: Outlet> Registry<P> {
             }
             last = Some(interest.id);
             let Some(local) = self.local(interest.id) else { continue };
-            if let Some(body) = body.take() {
-                message = Some(self.open_message(from, sender, &local, body)?);
-            }
-            let Some(message) = &message else { continue };
-            if local.wants(&message.topic) {
-                pressed = deliver(&local, Some(interest.epoch), message).1.or(pressed);
-            } else {
-                note(&self.counters.mismatched, from, &MISMATCH);
-            }
+            let Some(message) = self.open_message(from, sender, &local, body.clone()) else { continue };
+            pressed = deliver(&local, Some(interest.epoch), &message).1.or(pressed);
         }
         pressed
     }
 
-    /// The message that a body is; the payload stays where it is.
-    fn open_message(&self, from: &P, sender: &Sender, local: &Local, mut body: Bytes) -> Option<Message> {
-        let envelope =
-            envelope::decode(&body).map_err(|error| note(&self.counters.malformed, from, &error)).ok()?;
+    /// The message that a body is for an interest; the payload stays where it is.
+    fn open_message(&self, from: &P, sender: &Sender, local: &Local, mut body: Bytes) -> Option<Waiting> {
+        let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
+        let Envelope { seq, topic, at } = envelope::decode(&body).map_err(|error| malformed(&error)).ok()?;
         let topic = match &local.exact {
             // The most frequent case needs no parsing and no memory.
-            Some(topic) if topic.as_str().as_bytes() == envelope.topic => topic.clone(),
-            _ => self.topic(from, envelope.topic)?,
+            Some(exact) if exact.as_str().as_bytes() == topic => None,
+            exact => {
+                let text = std::str::from_utf8(topic).map_err(|error| malformed(&error)).ok()?;
+                let topic: Topic = text.parse().map_err(|error| malformed(&error)).ok()?;
+                if exact.is_some() || !local.pattern.matches(&topic) {
+                    note(&self.counters.mismatched, from, &MISMATCH);
+                    return None;
+                }
+                Some(topic)
+            }
         };
-        let Sender { from, name } = sender;
-        let Envelope { seq, at, .. } = envelope;
         body.advance(at);
-        Some(Message { topic, from: *from, name: name.clone(), seq, payload: body })
-    }
-
-    fn topic(&self, from: &P, bytes: &[u8]) -> Option<Topic> {
-        let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
-        let text = std::str::from_utf8(bytes).map_err(|error| malformed(&error)).ok()?;
-        text.parse().map_err(|error| malformed(&error)).ok()
+        let Sender { from, name } = sender;
+        Some(Waiting { topic, from: *from, name: Some(name.clone()), seq, payload: body })
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {
@@ -176,7 +164,7 @@ const MISMATCH: &str = "a topic that the interest does not want";
 
 /// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many, and whether one of
 /// them is full.
-pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Message) -> (usize, Option<Pressed>) {
+pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Waiting) -> (usize, Option<Pressed>) {
     let (mut reached, mut pressed) = (0, None);
     for joined in local.joined().iter().filter(|joined| epoch.is_none_or(|epoch| joined.epoch <= epoch)) {
         pressed = joined.queue.push(message.clone()).or(pressed);
@@ -186,7 +174,7 @@ pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Message) -> (
 }
 
 /// Puts the messages that arrived for one interest into its queues.
-fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Message>) -> Option<Pressed> {
+fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Waiting>) -> Option<Pressed> {
     let (interest, local) = run.as_ref().filter(|_| !together.is_empty())?;
     let joined = local.joined();
     let mut queues = joined.iter().filter(|joined| joined.epoch <= interest.epoch).peekable();

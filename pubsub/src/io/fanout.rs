@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use talkie_discovery::{NodeId, NodeName};
+use talkie_discovery::NodeId;
 use talkie_transport::{Body, Hand, LARGE, Parcel, PeerSender, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
@@ -11,8 +11,9 @@ use super::dispatch::deliver;
 use super::order::Routed;
 use super::outlet::Outlet;
 use super::registry::{BusState, Registry, lock};
-use crate::delivery::{Message, Receipt};
+use crate::delivery::Receipt;
 use crate::error::Closed;
+use crate::proto::backlog::Waiting;
 use crate::proto::envelope;
 use crate::proto::index::Matches;
 use crate::topic::Topic;
@@ -27,7 +28,6 @@ pub(crate) struct Publication<'a> {
     pub(crate) topic: &'a Topic,
     pub(crate) payload: &'a Bytes,
     pub(crate) from: NodeId,
-    pub(crate) name: &'a NodeName,
 }
 
 /// What came of trying to publish.
@@ -73,7 +73,7 @@ impl<P: Outlet> BusState<P> {
 /// all receivers see one order.
 fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now: Instant) -> Receipt {
     let Routed { route, sequence, head, published } = routed;
-    let Publication { topic, payload, from, name } = publication;
+    let Publication { topic, payload, from } = publication;
     *sequence += 1;
     let seq = *sequence;
     let Matches { local, remote } = &route.matches;
@@ -102,10 +102,10 @@ fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now:
             );
         }
     }
-    if !local.is_empty() {
-        let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
-        let message = Message { topic, from, name, seq, payload };
-        receipt.local = local.iter().map(|local| deliver(local, None, &message).0).sum();
+    for local in local {
+        let topic = local.exact.is_none().then(|| topic.clone());
+        let message = Waiting { topic, from, name: None, seq, payload: payload.clone() };
+        receipt.local += deliver(local, None, &message).0;
     }
     published.count(&receipt, payload.len());
     receipt

@@ -10,9 +10,9 @@ use talkie_transport::Pressed;
 use tokio::sync::Notify;
 
 use super::registry::lock;
-use crate::delivery::{Delivery, Message, QueueLimits};
+use crate::delivery::QueueLimits;
 use crate::metrics::Deliveries;
-use crate::proto::backlog::Backlog;
+use crate::proto::backlog::{Backlog, Item, Waiting};
 
 /// What is taken out at once: the lock is then taken once for all of it. A sixteenth of what may wait, so many deliveries and
 /// bytes at most.
@@ -41,9 +41,9 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits) -> Self {
+    pub(crate) fn new(limits: QueueLimits, topic: usize) -> Self {
         Self(Mutex::new(State {
-            backlog: Backlog::new(limits),
+            backlog: Backlog::new(limits, topic),
             reader: None,
             full: None,
             eased: Arc::default(),
@@ -53,12 +53,12 @@ impl Queue {
     }
 
     /// The word of when there is room again, where so much waits that whoever fills it should give way.
-    pub(crate) fn push(&self, message: Message) -> Option<Pressed> {
+    pub(crate) fn push(&self, message: Waiting) -> Option<Pressed> {
         self.push_all([message])
     }
 
     /// As [`Self::push`], in their order.
-    pub(crate) fn push_all(&self, messages: impl IntoIterator<Item = Message>) -> Option<Pressed> {
+    pub(crate) fn push_all(&self, messages: impl IntoIterator<Item = Waiting>) -> Option<Pressed> {
         self.add(|backlog, counted| {
             for message in messages {
                 counted.received += 1;
@@ -88,21 +88,17 @@ impl Queue {
 
     /// What waits, one after the other.
     #[cfg(test)]
-    pub(crate) fn pop(&self) -> Option<Delivery> {
+    pub(crate) fn pop(&self) -> Option<Item> {
         lock(&self.0).backlog.pop()
     }
 
     /// Moves the oldest of what waits into `taken`, without waiting for more.
-    pub(crate) fn take(&self, taken: &mut VecDeque<Delivery>) {
+    pub(crate) fn take(&self, taken: &mut VecDeque<Item>) {
         lock(&self.0).take(taken);
     }
 
     /// The next delivery; those that were taken out with it are in `taken` then.
-    pub(crate) fn poll_pop(
-        &self,
-        taken: &mut VecDeque<Delivery>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Delivery>> {
+    pub(crate) fn poll_pop(&self, taken: &mut VecDeque<Item>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut state = lock(&self.0);
         state.take(taken);
         match taken.pop_front() {
@@ -149,7 +145,7 @@ impl Queue {
 }
 
 impl State {
-    fn take(&mut self, taken: &mut VecDeque<Delivery>) {
+    fn take(&mut self, taken: &mut VecDeque<Item>) {
         self.backlog.take(TOGETHER, TOGETHER_BYTES, taken);
         if self.full.is_some() && self.backlog.is_eased() {
             self.full = None;
@@ -174,11 +170,11 @@ mod tests {
 
     use super::*;
 
-    fn messages(count: u64) -> impl Iterator<Item = Message> {
-        (1..=count).map(|seq| Message {
-            topic: "t".parse().expect("a topic"),
+    fn messages(count: u64) -> impl Iterator<Item = Waiting> {
+        (1..=count).map(|seq| Waiting {
+            topic: None,
             from: NodeId::of_key(&[7; 32]),
-            name: "n".parse().expect("a name"),
+            name: None,
             seq,
             payload: bytes::Bytes::new(),
         })
@@ -190,7 +186,7 @@ mod tests {
 
     #[test]
     fn who_fills_a_queue_is_asked_to_give_way_until_it_is_eased() {
-        let queue = Queue::new(limits(1_024));
+        let queue = Queue::new(limits(1_024), 1);
         assert!(queue.push_all(messages(700)).is_none(), "a quarter is left");
         let mut pressed = pin!(queue.push_all(messages(200)).expect("less than a quarter is left"));
         let mut cx = Context::from_waker(Waker::noop());
@@ -204,12 +200,12 @@ mod tests {
 
     #[test]
     fn who_reads_too_slowly_holds_up_nobody_for_long() {
-        let queue = Queue::new(limits(1_024));
+        let queue = Queue::new(limits(1_024), 1);
         assert!(queue.push_all(messages(1_000)).is_some());
         // As if it had been full for long.
         lock(&queue.0).full = Instant::now().checked_sub(PATIENCE);
         assert!(queue.push_all(messages(100)).is_none(), "it had its time");
-        let few = Queue::new(limits(16));
+        let few = Queue::new(limits(16), 1);
         assert!(few.push_all(messages(100)).is_none(), "it is meant to lose");
     }
 }

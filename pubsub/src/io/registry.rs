@@ -132,7 +132,8 @@ impl<P: Outlet> Registry<P> {
     ) -> Result<(u64, Arc<Queue>), Closed> {
         let mut members = self.open_members()?;
         let (Interest { id, epoch }, born) = members.replica.subscribe(&bus.name, pattern);
-        let queue = Arc::new(Queue::new(limits));
+        let exact = pattern.as_topic();
+        let queue = Arc::new(Queue::new(limits, exact.as_ref().map_or(0, |topic| topic.as_str().len())));
         let joined = Joined { epoch, born, queue: Arc::clone(&queue) };
         let known = self.locals.get(&id).map(|local| Arc::clone(&local));
         match known {
@@ -140,7 +141,7 @@ impl<P: Outlet> Registry<P> {
             None => {
                 let local = Arc::new(Local {
                     pattern: pattern.clone(),
-                    exact: pattern.as_topic(),
+                    exact,
                     joined: RwLock::new(Arc::from([joined])),
                 });
                 self.locals.insert(id, Arc::clone(&local));
@@ -343,14 +344,6 @@ impl<P: Outlet> Members<P> {
 }
 
 impl Local {
-    /// Whether it is for messages of the topic.
-    pub(super) fn wants(&self, topic: &Topic) -> bool {
-        match &self.exact {
-            Some(exact) => exact == topic,
-            None => self.pattern.matches(topic),
-        }
-    }
-
     /// The subscriptions of the moment.
     pub(super) fn joined(&self) -> Arc<[Joined]> {
         Arc::clone(&self.joined.read().unwrap_or_else(PoisonError::into_inner))

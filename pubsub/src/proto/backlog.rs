@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use talkie_discovery::NodeId;
+use bytes::Bytes;
+use talkie_discovery::{NodeId, NodeName};
 
-use crate::delivery::{Delivery, Message, QueueLimits};
+use crate::delivery::QueueLimits;
+use crate::topic::Topic;
 
 /// What one waiting message is charged besides payload and topic, in bytes: its slot and shared headers.
 pub const CHARGE: usize = 192;
@@ -20,13 +22,49 @@ const PLENTY_BYTES: usize = 1024 * 1024;
 /// further senders are added to the youngest count, which is then a lower bound: memory stays bounded.
 const MAX_SENDERS: usize = 1_024;
 
+/// A message that waits. What its subscription knows anyway is not in it: counting the references of what all
+/// subscriptions share would cost more than all the rest, where many of them get one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "made and read in this crate")]
+pub struct Waiting {
+    /// None: the one that the subscription is for.
+    pub topic: Option<Topic>,
+    /// Who published it.
+    pub from: NodeId,
+    /// None: this node's.
+    pub name: Option<NodeName>,
+    /// As in [`Message::seq`](crate::Message::seq).
+    pub seq: u64,
+    /// What was published.
+    pub payload: Bytes,
+}
+
+/// What waits, in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "made and read in this crate")]
+pub enum Item {
+    /// A message.
+    Message(Waiting),
+    /// As [`Delivery::Gap`](crate::Delivery::Gap).
+    Gap {
+        /// Who published them.
+        from: NodeId,
+        /// How many.
+        missed: u64,
+        /// Whether that is their number.
+        exact: bool,
+    },
+}
+
 /// Deliveries in order. When full, the oldest go, and are counted per sender before what remains.
 #[derive(Debug)]
 pub struct Backlog {
     limits: QueueLimits,
+    /// Bytes of the topic that messages do not name.
+    topic: usize,
     /// What was pushed out, per sender; stands before `waiting`.
     lost: VecDeque<Gap>,
-    waiting: VecDeque<Delivery>,
+    waiting: VecDeque<Item>,
     bytes: usize,
     /// What the message that is longer than the limit is charged, apart from the others; 0: none waits.
     long: usize,
@@ -41,42 +79,42 @@ struct Gap {
 }
 
 impl Backlog {
-    /// An empty one.
-    pub fn new(limits: QueueLimits) -> Self {
-        Self { limits, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, long: 0, dropped: 0 }
+    /// An empty one, of a subscription for a topic of so many bytes, or for many (0).
+    pub fn new(limits: QueueLimits, topic: usize) -> Self {
+        Self { limits, topic, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, long: 0, dropped: 0 }
     }
 
     /// Takes a message. One that is longer than the limit alone waits beside others that keep to it, or whatever follows
     /// would push it out; two such do not wait at once.
-    pub fn push(&mut self, message: Message) {
-        let charge = charge(&message);
+    pub fn push(&mut self, message: Waiting) {
+        let charge = self.charge(&message);
         self.make_room(charge);
         *self.account(charge) += charge;
-        self.waiting.push_back(Delivery::Message(message));
+        self.waiting.push_back(Item::Message(message));
     }
 
     /// Takes a loss that happened on the way here.
     pub fn push_gap(&mut self, from: NodeId, missed: u64, exact: bool) {
         match self.waiting.back_mut() {
-            Some(Delivery::Gap { from: last, missed: known, exact: all }) if *last == from => {
+            Some(Item::Gap { from: last, missed: known, exact: all }) if *last == from => {
                 *known = known.saturating_add(missed);
                 *all &= exact;
             }
             _ => {
                 self.make_room(0);
-                self.waiting.push_back(Delivery::Gap { from, missed, exact });
+                self.waiting.push_back(Item::Gap { from, missed, exact });
             }
         }
     }
 
     /// The oldest delivery.
-    pub fn pop(&mut self) -> Option<Delivery> {
+    pub fn pop(&mut self) -> Option<Item> {
         if let Some(Gap { from, missed, exact }) = self.lost.pop_front() {
-            return Some(Delivery::Gap { from, missed, exact });
+            return Some(Item::Gap { from, missed, exact });
         }
         let oldest = self.waiting.pop_front()?;
-        if let Delivery::Message(message) = &oldest {
-            let charge = charge(message);
+        if let Item::Message(message) = &oldest {
+            let charge = self.charge(message);
             *self.account(charge) -= charge;
         }
         Some(oldest)
@@ -84,7 +122,7 @@ impl Backlog {
 
     /// Moves the oldest deliveries to the end of `taken`: a sixteenth of what may wait, `most` of them, and no further one once
     /// they have `bytes`.
-    pub fn take(&mut self, most: usize, bytes: usize, taken: &mut VecDeque<Delivery>) {
+    pub fn take(&mut self, most: usize, bytes: usize, taken: &mut VecDeque<Item>) {
         let most = most.min(self.limits.messages / 16).max(1);
         if taken.is_empty()
             && self.lost.is_empty()
@@ -152,15 +190,13 @@ impl Backlog {
     fn make_room(&mut self, charge: usize) {
         while self.is_full(charge) {
             match self.waiting.pop_front() {
-                Some(Delivery::Message(message)) => {
-                    let charge = self::charge(&message);
+                Some(Item::Message(message)) => {
+                    let charge = self.charge(&message);
                     *self.account(charge) -= charge;
                     self.dropped += 1;
                     self.count(message.from, 1, true);
                 }
-                Some(Delivery::Gap { from, missed, exact }) => self.count(from, missed, exact),
-                // Only whoever reads looks into a message.
-                Some(Delivery::Malformed { from, .. }) => self.count(from, 1, true),
+                Some(Item::Gap { from, missed, exact }) => self.count(from, missed, exact),
                 None => return,
             }
         }
@@ -178,10 +214,11 @@ impl Backlog {
             gap.exact &= exact && gap.from == from;
         }
     }
-}
 
-fn charge(message: &Message) -> usize {
-    CHARGE + message.topic.as_str().len() + message.payload.len()
+    fn charge(&self, message: &Waiting) -> usize {
+        let topic = message.topic.as_ref().map_or(self.topic, |topic| topic.as_str().len());
+        CHARGE + topic + message.payload.len()
+    }
 }
 
 #[cfg(test)]

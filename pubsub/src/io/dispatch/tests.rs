@@ -9,11 +9,12 @@ use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Hand, Interests, Parcel, Pushed, Room};
 
 use super::*;
-use crate::delivery::{Delivery, QueueLimits};
+use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::io::fanout::{Attempt, Publication};
 use crate::io::queue::Queue;
 use crate::io::registry::{BusState, lock};
+use crate::proto::backlog::Item;
 use crate::proto::replica::Replica;
 use crate::topic::Topic;
 
@@ -159,31 +160,30 @@ fn fake(n: u8) -> Fake {
 struct Own {
     topic: Topic,
     payload: Bytes,
-    name: NodeName,
 }
 
 impl Own {
     fn lent(&self) -> Publication<'_> {
-        let Self { topic, payload, name } = self;
-        Publication { topic, payload, from: NodeId::from_bytes([0; 16]), name }
+        let Self { topic, payload } = self;
+        Publication { topic, payload, from: NodeId::from_bytes([0; 16]) }
     }
 }
 
 fn publication(topic: &str) -> Own {
-    Own { topic: topic.parse().unwrap(), payload: Bytes::from_static(b"hello"), name: "me".parse().unwrap() }
+    Own { topic: topic.parse().unwrap(), payload: Bytes::from_static(b"hello") }
 }
 
 fn seqs(queue: &Queue) -> Vec<u64> {
     let all = std::iter::from_fn(|| queue.pop());
     all.map(|delivery| match delivery {
-        Delivery::Message(message) => message.seq,
-        Delivery::Gap { .. } | Delivery::Malformed { .. } => panic!("{delivery:?}"),
+        Item::Message(message) => message.seq,
+        Item::Gap { .. } => panic!("{delivery:?}"),
     })
     .collect()
 }
 
-fn gap(from: u8, missed: u64, exact: bool) -> Option<Delivery> {
-    Some(Delivery::Gap { from: NodeId::from_bytes([from; 16]), missed, exact })
+fn gap(from: u8, missed: u64, exact: bool) -> Option<Item> {
+    Some(Item::Gap { from: NodeId::from_bytes([from; 16]), missed, exact })
 }
 
 #[test]

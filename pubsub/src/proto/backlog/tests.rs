@@ -8,29 +8,29 @@ fn node(n: u16) -> NodeId {
     NodeId::from_bytes(bytes)
 }
 
-fn message(from: u16, seq: u64, len: usize) -> Message {
-    Message {
-        topic: "t".parse().unwrap(),
+fn message(from: u16, seq: u64, len: usize) -> Waiting {
+    Waiting {
+        topic: Some("t".parse().unwrap()),
         from: node(from),
-        name: "n".parse().unwrap(),
+        name: None,
         seq,
         payload: Bytes::from(vec![0; len]),
     }
 }
 
-fn gap(from: u16, missed: u64, exact: bool) -> Option<Delivery> {
-    Some(Delivery::Gap { from: node(from), missed, exact })
+fn gap(from: u16, missed: u64, exact: bool) -> Option<Item> {
+    Some(Item::Gap { from: node(from), missed, exact })
 }
 
-fn seq(delivery: Option<Delivery>) -> u64 {
+fn seq(delivery: Option<Item>) -> u64 {
     match delivery {
-        Some(Delivery::Message(message)) => message.seq,
+        Some(Item::Message(message)) => message.seq,
         other => panic!("{other:?}"),
     }
 }
 
 fn limited(messages: usize, bytes: usize) -> Backlog {
-    Backlog::new(QueueLimits { messages, bytes })
+    Backlog::new(QueueLimits { messages, bytes }, 7)
 }
 
 #[test]
@@ -105,12 +105,12 @@ fn counts_stay_bounded_with_many_senders() {
     assert_eq!(backlog.lost.len(), MAX_SENDERS);
     let all: Vec<_> = std::iter::from_fn(|| backlog.pop()).collect();
     let missed = all.iter().map(|delivery| match delivery {
-        Delivery::Gap { missed, .. } => *missed,
-        Delivery::Message(_) | Delivery::Malformed { .. } => 1,
+        Item::Gap { missed, .. } => *missed,
+        Item::Message(_) => 1,
     });
     assert_eq!(missed.sum::<u64>(), u64::from(senders));
-    assert!(matches!(all[MAX_SENDERS - 1], Delivery::Gap { exact: false, .. }));
-    assert!(matches!(all[MAX_SENDERS - 2], Delivery::Gap { missed: 1, exact: true, .. }));
+    assert!(matches!(all[MAX_SENDERS - 1], Item::Gap { exact: false, .. }));
+    assert!(matches!(all[MAX_SENDERS - 2], Item::Gap { missed: 1, exact: true, .. }));
 }
 
 /// Delivered and missed together are what was published, in order, whatever the reader does.
@@ -144,14 +144,14 @@ fn nothing_is_lost_uncounted() {
     }
 }
 
-fn follow(seen: &mut [u64; 3], delivery: Option<Delivery>, seed: u64) {
+fn follow(seen: &mut [u64; 3], delivery: Option<Item>, seed: u64) {
     match delivery {
-        Some(Delivery::Message(message)) => {
+        Some(Item::Message(message)) => {
             let seen = &mut seen[usize::from(message.from.as_bytes()[1])];
             *seen += 1;
             assert_eq!(message.seq, *seen, "seed {seed}: out of order");
         }
-        Some(Delivery::Gap { from, missed, exact: true }) => seen[usize::from(from.as_bytes()[1])] += missed,
+        Some(Item::Gap { from, missed, exact: true }) => seen[usize::from(from.as_bytes()[1])] += missed,
         Some(other) => panic!("seed {seed}: {other:?}"),
         None => {}
     }
