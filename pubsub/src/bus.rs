@@ -26,8 +26,8 @@ use crate::typed::Typed;
 /// A named space of topics on a mesh. A cheap handle; it keeps its node there.
 #[derive(Clone)]
 pub struct Bus {
-    node: Node,
-    state: Arc<BusState<PeerSender>>,
+    pub(crate) node: Node,
+    pub(crate) state: Arc<BusState<PeerSender>>,
 }
 
 impl Bus {

@@ -1,5 +1,8 @@
 //! What can fail: one enum per operation.
 
+use std::time::Duration;
+
+use crate::answer::Unanswered;
 use crate::proto::value::EncodeError;
 use crate::topic::{PatternError, TopicError};
 
@@ -57,13 +60,99 @@ pub enum SubscribeError {
     Closed(#[from] Closed),
 }
 
-/// Why waiting for subscribers ended without them.
+/// Why waiting for subscribers, or responders, ended without them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribedOnError {
     /// What was given is no topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why a request has no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// What was given is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The payload is over the node's limit ([`Config::max_message`](crate::Config::max_message), `TALKIE_MAX_MESSAGE`).
+    /// Nothing was sent.
+    #[error("payload of {given} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its length in bytes.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// No node that is up answers the topic, this one included; or the one that was asked has just ceased to. Told at once.
+    #[error("no node answers this topic")]
+    NoResponders,
+    /// No reply was there in time. The responder may be at work, or have replied too late.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The responder dropped the request, or had no room for one more. Told at once.
+    #[error("the responder dropped the request")]
+    Dropped,
+    /// The responder's node left or was told down while the request was under way; it may have acted on it. Told at once.
+    #[error("the responder is gone")]
+    Gone,
+    /// The request or its reply found no room on its way: what waits for the other node is at its limit, or it is over the
+    /// other node's [`Config::max_message`](crate::Config::max_message). Told at once.
+    #[error("no room on the way: the other node stands still, or takes no message of this length")]
+    NoRoom,
+    /// 65,536 answers are waited for already; nothing was sent.
+    #[error("too many requests wait for their answers")]
+    TooMany,
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl RequestError {
+    pub(crate) const fn of(why: Unanswered, within: Duration) -> Self {
+        match why {
+            Unanswered::Dropped => Self::Dropped,
+            Unanswered::Gone => Self::Gone,
+            Unanswered::NoResponder => Self::NoResponders,
+            Unanswered::Timeout => Self::Timeout(within),
+            Unanswered::NoRoom => Self::NoRoom,
+        }
+    }
+}
+
+/// Why nobody responds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RespondError {
+    /// What was given is no pattern.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why a reply was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The payload is over the node's limit ([`Config::max_message`](crate::Config::max_message), `TALKIE_MAX_MESSAGE`). The
+    /// asker is told that the request was dropped.
+    #[error("payload of {given} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Its length in bytes.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// What waits for the asker's node is at its limit, or the reply is over that node's
+    /// [`Config::max_message`](crate::Config::max_message). The asker is told, if there is room for that.
+    #[error("no room on the way: the asker's node stands still, or takes no message of this length")]
+    NoRoom,
     /// The node has left.
     #[error(transparent)]
     Closed(#[from] Closed),

@@ -50,6 +50,7 @@
 //! nouns    topic · delivery
 //! ```
 
+mod answer;
 mod bus;
 mod config;
 mod delivery;
@@ -61,21 +62,31 @@ mod node;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
 mod publisher;
+mod request;
+mod respond;
 pub mod settings;
 mod subscription;
 mod topic;
 mod typed;
 
+pub use answer::{Answer, Reply, Unanswered};
 pub use bus::Bus;
 pub use bytes::Bytes;
 pub use config::Config;
 pub use delivery::{Delivery, Message, QueueLimits, Receipt};
-pub use error::{Closed, FlushError, JoinError, PublishError, SubscribeError, SubscribedOnError};
-pub use metrics::{Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, SubscriptionStats};
+pub use error::{
+    Closed, FlushError, JoinError, PublishError, ReplyError, RequestError, RespondError, SubscribeError,
+    SubscribedOnError,
+};
+pub use metrics::{
+    Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
+};
 pub use node::Node;
 pub use proto::fingerprint::Fingerprint;
 pub use proto::value::{DecodeError, EncodeError};
 pub use publisher::Publisher;
+pub use request::Answers;
+pub use respond::{Request, Requests};
 pub use settings::ConfigError;
 pub use subscription::Subscription;
 pub use talkie_discovery::{

@@ -47,6 +47,8 @@ pub struct Metrics {
     pub published: PublishStats,
     /// What subscriptions here were given, also those that ended.
     pub deliveries: Deliveries,
+    /// Requests made here and requests taken here.
+    pub requests: RequestStats,
     /// What peers sent that could not be used. All stay 0 while every node is sound.
     pub refused: RefusedStats,
     /// Memory in use.
@@ -132,6 +134,41 @@ deliveries! {
     uncounted,
     /// Messages read and found to be no value of the subscription's type.
     malformed,
+}
+
+/// Requests made here and requests taken here, on all buses. Each node that was asked counts, and each responder that was given
+/// a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RequestStats {
+    /// Requests made.
+    pub asked: u64,
+    /// Requests whose answers are waited for. A gauge.
+    pub open: u64,
+    /// Replies that came in time.
+    pub replies: u64,
+    /// Requests that a responder dropped, or had no room for.
+    pub dropped: u64,
+    /// Nodes that went while they were asked.
+    pub gone: u64,
+    /// Nodes that had ceased to respond when the request came.
+    pub ceased: u64,
+    /// Nodes whose answer was not there in time.
+    pub timed_out: u64,
+    /// Requests or replies for which there was no room on their way.
+    pub no_room: u64,
+    /// Answers that came when they were not waited for any more.
+    pub late: u64,
+    /// Requests that came to this node, its own included.
+    pub received: u64,
+    /// Replies given.
+    pub replied: u64,
+    /// Requests refused: dropped by a responder, or with no room or no responder for them.
+    pub refused: u64,
+    /// Requests that nobody took before their asker gave up.
+    pub expired: u64,
+    /// Requests and answers that were lost on their way here, as far as their number is known.
+    pub lost: u64,
 }
 
 /// What peers sent that could not be used.

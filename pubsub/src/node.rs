@@ -85,7 +85,7 @@ impl Node {
     /// message. Also after the node has left, when subscriptions and peers are no longer listed.
     pub fn metrics(&self) -> Metrics {
         let transport = self.0.transport.stats();
-        let Reading { published, deliveries, refused, memory, subscriptions } =
+        let Reading { published, deliveries, requests, refused, memory, subscriptions } =
             self.0.registry.read(&transport);
         let talkie_transport::Stats { discovery, links, traffic, peers, .. } = transport;
         Metrics {
@@ -96,6 +96,7 @@ impl Node {
             traffic,
             published,
             deliveries,
+            requests,
             refused,
             memory,
             peers,

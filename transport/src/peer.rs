@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
@@ -119,6 +119,11 @@ impl PeerSender {
     /// Whether the peer is up: linked, or lost only a moment ago.
     pub fn is_up(&self) -> bool {
         self.0.is_up()
+    }
+
+    /// Smoothed round-trip time of pings; none before the first pong.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.0.rtt()
     }
 
     /// Queues a message for these interests of the peer; never waits. `hand` says who writes it.

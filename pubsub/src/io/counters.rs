@@ -7,7 +7,7 @@ use talkie_transport::Stats;
 
 use super::outlet::Outlet;
 use super::registry::{Registry, lock};
-use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, SubscriptionStats};
+use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, RequestStats, SubscriptionStats};
 
 /// Relaxed: they say nothing of the order of things. On cache lines of their own (two, since processors fetch pairs), so
 /// that publishers disturb nobody who only reads beside them.
@@ -59,6 +59,7 @@ impl Counters {
 pub(crate) struct Reading {
     pub(crate) published: PublishStats,
     pub(crate) deliveries: Deliveries,
+    pub(crate) requests: RequestStats,
     pub(crate) refused: RefusedStats,
     pub(crate) memory: MemoryStats,
     pub(crate) subscriptions: Vec<SubscriptionStats>,
@@ -70,6 +71,7 @@ impl<P: Outlet> Registry<P> {
         let mut reading = Reading {
             published: self.counters.publish_stats(),
             deliveries: Deliveries::default(),
+            requests: self.exchange.stats(),
             refused: self.counters.refused_stats(),
             memory: MemoryStats {
                 assembling_bytes: transport.assembling_bytes,

@@ -33,6 +33,7 @@ impl<P: Outlet> Registry<P> {
             }
             Inbound::Down => {
                 self.members().unlinked(from);
+                self.exchange.gone(from);
                 self.wake_waiters();
             }
             Inbound::Forgotten => {
@@ -61,8 +62,11 @@ impl<P: Outlet> Registry<P> {
                 pressed = flush(&run, &mut together).or(pressed);
                 run = self.local(interest.id).map(|local| (interest, local));
             }
-            // One that has just been withdrawn: nobody is owed anything.
-            let Some((_, local)) = &run else { continue };
+            // One that has just been withdrawn (nobody is owed anything), or none of a subscription.
+            let Some((_, local)) = &run else {
+                self.exchanged(from, &sender.name, &interests, &body);
+                continue;
+            };
             together.extend(self.open_message(from, &sender, local, body));
         }
         flush(&run, &mut together).or(pressed)
@@ -70,6 +74,10 @@ impl<P: Outlet> Registry<P> {
 
     /// A message for several interests.
     fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: Bytes) -> Option<Pressed> {
+        if envelope::is_exchange(&body) {
+            self.exchanged(from, &sender.name, interests, &body);
+            return None;
+        }
         let (mut last, mut pressed) = (None, None);
         for interest in interests {
             // In ascending order, so that no subscription gets a message twice.
@@ -109,7 +117,10 @@ impl<P: Outlet> Registry<P> {
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {
         for &(Interest { id, epoch }, missed) in interests {
-            let Some(local) = self.local(id) else { continue };
+            let Some(local) = self.local(id) else {
+                self.exchange.lost(id, missed);
+                continue;
+            };
             for joined in local.joined().iter().filter(|joined| joined.epoch <= epoch) {
                 joined.queue.push_gap(from.id(), missed, exact);
             }
@@ -160,7 +171,7 @@ struct Sender {
     name: NodeName,
 }
 
-const MISMATCH: &str = "a topic that the interest does not want";
+pub(super) const MISMATCH: &str = "a topic that the interest does not want";
 
 /// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many, and whether one of
 /// them is full.
@@ -192,7 +203,7 @@ fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Waiting>) -> O
 }
 
 /// Counts what a faulty peer sent; told at the first, second, fourth, … so that it cannot flood the log.
-fn note(counter: &AtomicU64, from: &impl Outlet, what: &dyn std::fmt::Display) {
+pub(super) fn note(counter: &AtomicU64, from: &impl Outlet, what: &dyn std::fmt::Display) {
     let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
     if count.is_power_of_two() {
         tracing::warn!(peer = %from.name(), count, "not usable: {what}");

@@ -1,6 +1,8 @@
 //! Locks, wakers and the clock around the machines.
 
+pub(crate) mod asker;
 pub(crate) mod counters;
+pub(crate) mod desk;
 pub(crate) mod dispatch;
 pub(crate) mod fanout;
 pub(crate) mod keys;

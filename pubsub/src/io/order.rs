@@ -93,7 +93,8 @@ impl<P: Outlet> Order<P> {
     }
 }
 
-fn flow(bus: &BusName, topic: &Topic) -> u64 {
+/// Names the order of a topic.
+pub(super) fn flow(bus: &BusName, topic: &Topic) -> u64 {
     let mut hasher = DefaultHasher::new();
     (bus.as_str(), topic.as_str()).hash(&mut hasher);
     hasher.finish()

@@ -2,7 +2,7 @@
 //! the tests.
 
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Hand, Interests, Parcel, PeerSender, Pushed, Room};
@@ -15,6 +15,8 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     fn name(&self) -> NodeName;
     /// Whether the peer counts as being there.
     fn is_up(&self) -> bool;
+    /// The round-trip time to it, where that was measured.
+    fn rtt(&self) -> Option<Duration>;
     /// Whether waiting before [`Self::push`] of a payload of so many bytes is of use.
     fn room(&self, payload: usize, now: Instant) -> Room;
     /// Sends a message, or keeps it, or counts it as a gap. Messages of one `flow` keep their order.
@@ -37,6 +39,10 @@ impl Outlet for PeerSender {
 
     fn is_up(&self) -> bool {
         Self::is_up(self)
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        Self::rtt(self)
     }
 
     fn room(&self, payload: usize, now: Instant) -> Room {

@@ -10,6 +10,7 @@ use talkie_transport::Interest;
 use tokio::sync::Notify;
 
 use super::counters::Counters;
+use super::desk::Desk;
 use super::order::Order;
 use super::outlet::Outlet;
 use super::queue::Queue;
@@ -17,9 +18,13 @@ use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::metrics::Deliveries;
 use crate::proto::index::Index;
-use crate::proto::interest::OwnInterests;
-use crate::proto::replica::{Change, ControlError, Replica};
+use crate::proto::interest::{OwnInterests, Role};
+use crate::proto::replica::{Change, ControlError, Replica, Wanted};
 use crate::topic::{BusName, Pattern, Topic};
+
+pub(crate) mod exchange;
+
+use exchange::Exchange;
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
 const MAX_FORGOTTEN: usize = 1_024;
@@ -37,6 +42,7 @@ pub(crate) struct Registry<P: Outlet> {
     changed: Notify,
     closed: AtomicBool,
     pub(crate) counters: Counters,
+    pub(crate) exchange: Exchange<P>,
     /// Messages that peers had not confirmed when they left; told by the next flush.
     pub(super) in_doubt: AtomicU64,
 }
@@ -61,6 +67,7 @@ pub(super) struct Members<P: Outlet> {
 pub(crate) struct BusState<P: Outlet> {
     pub(crate) name: BusName,
     pub(super) index: Index<P, Arc<Local>>,
+    responders: Index<P, Arc<Desk<P>>>,
     /// Held while one is matched and pushed, so that order is the same for all.
     pub(super) order: Mutex<Order<P>>,
 }
@@ -101,6 +108,7 @@ impl<P: Outlet> Default for Registry<P> {
             changed: Notify::new(),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
+            exchange: Exchange::default(),
             in_doubt: AtomicU64::new(0),
         }
     }
@@ -112,13 +120,13 @@ impl<P: Outlet> Registry<P> {
         let mut members = self.open_members()?;
         let Members { replica, buses, .. } = &mut *members;
         let bus = buses.entry(name).or_insert_with_key(|name| {
-            let index = Index::default();
+            let bus = BusState::new(name.clone());
             for peer in replica.peers() {
                 for (interest, wanted) in replica.view(peer).filter(|(_, wanted)| wanted.bus == *name) {
-                    index.set_remote(peer, &wanted.pattern, interest);
+                    bus.set_remote(peer, wanted, interest);
                 }
             }
-            Arc::new(BusState { name: name.clone(), index, order: Mutex::default() })
+            Arc::new(bus)
         });
         Ok(Arc::clone(bus))
     }
@@ -179,12 +187,17 @@ impl<P: Outlet> Registry<P> {
         topic: &Topic,
         nodes: usize,
     ) -> Result<(), Closed> {
+        self.until(|| self.subscribers(bus, topic).len() >= nodes).await
+    }
+
+    /// Resolves when this is so; it is looked at after every change.
+    async fn until(&self, so: impl Fn() -> bool) -> Result<(), Closed> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // Listening before looking, so that no change falls between.
             changed.as_mut().enable();
             self.check_open()?;
-            if self.subscribers(bus, topic).len() >= nodes {
+            if so() {
                 return Ok(());
             }
             changed.await;
@@ -222,6 +235,7 @@ impl<P: Outlet> Registry<P> {
                 bus.index.remove_local(&local.pattern);
             }
         }
+        let trays = self.close_exchange(&mut members);
         members.tell_all();
         let queues: Vec<_> = locals.iter().flat_map(|(_, local)| local.joined().to_vec()).collect();
         queues.iter().for_each(|joined| members.ended += joined.queue.stats().2);
@@ -230,6 +244,7 @@ impl<P: Outlet> Registry<P> {
         // Nothing is published any more, and handles of a bus may stay.
         buses.iter().for_each(|bus| lock(&bus.order).forget());
         queues.iter().for_each(|joined| joined.queue.close());
+        self.end_exchange(&trays);
         self.changed.notify_waiters();
         true
     }
@@ -310,12 +325,12 @@ impl<P: Outlet> Members<P> {
             match change {
                 Change::Set { interest, wanted } => {
                     if let Some(bus) = self.buses.get(&wanted.bus) {
-                        bus.index.set_remote(&peer, &wanted.pattern, interest);
+                        bus.set_remote(&peer, &wanted, interest);
                     }
                 }
                 Change::Removed { id, wanted } => {
                     if let Some(bus) = self.buses.get(&wanted.bus) {
-                        bus.index.remove_remote(&peer, &wanted.pattern, id);
+                        bus.remove_remote(&peer, &wanted, id);
                     }
                 }
                 Change::Refused => {
@@ -339,6 +354,26 @@ impl<P: Outlet> Members<P> {
             // Without a link the frame is lost, as the next link's snapshot expects.
             peer.control(&self.frame);
             self.frame.clear();
+        }
+    }
+}
+
+impl<P: Outlet> BusState<P> {
+    fn new(name: BusName) -> Self {
+        Self { name, index: Index::default(), responders: Index::default(), order: Mutex::default() }
+    }
+
+    fn set_remote(&self, peer: &P, wanted: &Wanted, interest: Interest) {
+        match wanted.role {
+            Role::Subscriber => self.index.set_remote(peer, &wanted.pattern, interest),
+            Role::Responder => self.responders.set_remote(peer, &wanted.pattern, interest),
+        }
+    }
+
+    fn remove_remote(&self, peer: &P, wanted: &Wanted, id: u64) {
+        match wanted.role {
+            Role::Subscriber => self.index.remove_remote(peer, &wanted.pattern, id),
+            Role::Responder => self.responders.remove_remote(peer, &wanted.pattern, id),
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::topic::{MAX_BYTES, Topic};
 
-/// The only kind so far; a receiver skips the others.
+/// The kind of a message; the others are of [`exchange`](super::exchange), and those of a later version are skipped.
 const PUBLISH: u8 = 0;
 
 /// Most bytes that an envelope adds to a payload: kind, sequence number, the topic's length and the topic.
@@ -50,6 +50,11 @@ pub fn put_head(to: &mut Vec<u8>, seq: u64, topic: &Topic) {
     put_varint(to, seq);
     put_varint(to, topic.as_str().len() as u64);
     to.extend_from_slice(topic.as_str().as_bytes());
+}
+
+/// Whether a body is no message.
+pub fn is_exchange(body: &[u8]) -> bool {
+    body.first().is_some_and(|kind| *kind != PUBLISH)
 }
 
 /// Reads a body; costs no memory, since everything in the result borrows from it.

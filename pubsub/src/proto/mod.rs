@@ -4,9 +4,11 @@
 
 pub mod backlog;
 pub mod envelope;
+pub mod exchange;
 pub mod fingerprint;
 pub mod index;
 pub mod interest;
 pub mod pattern_map;
+pub mod pending;
 pub mod replica;
 pub mod value;

@@ -12,7 +12,7 @@ use std::hash::Hash;
 
 use talkie_transport::Interest;
 
-use super::interest::OwnInterests;
+use super::interest::{OwnInterests, Role};
 use crate::topic::{BusName, Pattern};
 
 mod frame;
@@ -37,7 +37,7 @@ pub const CHARGE: usize = 192;
 
 /// The replica of one node: what it tells, and what it was told. `P` names a peer.
 ///
-/// - input: [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe),
+/// - input: [`subscribe`](Self::subscribe), [`join`](Self::join), [`unsubscribe`](Self::unsubscribe),
 ///   [`handle_linked`](Self::handle_linked), [`handle_unlinked`](Self::handle_unlinked),
 ///   [`handle_forgotten`](Self::handle_forgotten), [`handle_control`](Self::handle_control)
 /// - output: [`poll_transmit`](Self::poll_transmit) for each of [`peers`](Self::peers),
@@ -82,6 +82,8 @@ pub struct Wanted {
     pub bus: BusName,
     /// The pattern.
     pub pattern: Pattern,
+    /// What for.
+    pub role: Role,
 }
 
 /// Why a control frame was not taken. What it said up to there holds; the peer's next snapshot repairs the rest.
@@ -122,7 +124,12 @@ impl<P> Default for Replica<P> {
 impl<P: Clone + Eq + Hash> Replica<P> {
     /// One more local subscription: what it is announced as, and how many were made so far, itself included.
     pub fn subscribe(&mut self, bus: &BusName, pattern: &Pattern) -> (Interest, u64) {
-        let interest = self.own.subscribe(bus, pattern);
+        self.join(bus, pattern, Role::Subscriber)
+    }
+
+    /// The same in any role.
+    pub fn join(&mut self, bus: &BusName, pattern: &Pattern, role: Role) -> (Interest, u64) {
+        let interest = self.own.subscribe(bus, pattern, role);
         self.joins += 1;
         if interest.epoch > 0 {
             self.changed(interest.id);

@@ -26,6 +26,7 @@ struct Fake(Arc<State>);
 struct State {
     id: NodeId,
     up: AtomicBool,
+    rtt: Mutex<Option<Duration>>,
     room: Mutex<Room>,
     push: Mutex<Pushed>,
     pushed: Mutex<Vec<(Interests, Bytes)>>,
@@ -59,6 +60,10 @@ impl Outlet for Fake {
 
     fn is_up(&self) -> bool {
         self.0.up.load(Ordering::Relaxed)
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        *lock(&self.0.rtt)
     }
 
     fn room(&self, _: usize, _: Instant) -> Room {
@@ -147,6 +152,7 @@ fn fake(n: u8) -> Fake {
     Fake(Arc::new(State {
         id: NodeId::from_bytes([n; 16]),
         up: AtomicBool::new(false),
+        rtt: Mutex::default(),
         room: Mutex::new(Room::Free),
         push: Mutex::new(Pushed::Queued),
         pushed: Mutex::default(),

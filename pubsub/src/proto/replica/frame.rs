@@ -13,10 +13,12 @@
 //! | 1 | add | id, epoch, bus, pattern (texts: length, bytes) |
 //! | 2 | epoch | id, epoch |
 //! | 3 | remove | id |
+//! | 4 | add responder | as add: what it names wants requests, not messages |
 
 use serde::{Deserialize, Serialize};
 
 use super::{ControlError, MAX_FRAME};
+use crate::proto::interest::Role;
 use crate::topic::{MAX_BUS_BYTES, MAX_BYTES};
 
 const STATE: u8 = 1;
@@ -28,6 +30,8 @@ const END: u8 = 2;
 const ADD: u8 = 1;
 const EPOCH: u8 = 2;
 const REMOVE: u8 = 3;
+/// A kind of its own, so that whoever does not know it takes it for no subscriber.
+const ADD_RESPONDER: u8 = 4;
 
 /// Most bytes of an item's fields: two numbers and two texts with their lengths.
 const MAX_ITEM: usize = 10 + 10 + 2 + MAX_BUS_BYTES + 2 + MAX_BYTES;
@@ -62,6 +66,7 @@ pub(super) enum Item<'a> {
         epoch: u64,
         bus: &'a str,
         pattern: &'a str,
+        role: Role,
     },
     Epoch {
         id: u64,
@@ -116,9 +121,10 @@ impl<'a> Item<'a> {
         let ((kind, len), bytes) = take::<(u8, usize)>(bytes)?;
         let (fields, after) = bytes.split_at_checked(len).ok_or(ControlError::Malformed)?;
         let item = match kind {
-            ADD => {
+            ADD | ADD_RESPONDER => {
+                let role = if kind == ADD { Role::Subscriber } else { Role::Responder };
                 let (id, epoch, bus, pattern) = take(fields)?.0;
-                Self::Add { id, epoch, bus, pattern }
+                Self::Add { id, epoch, bus, pattern, role }
             }
             EPOCH => {
                 let (id, epoch) = take(fields)?.0;
@@ -132,9 +138,12 @@ impl<'a> Item<'a> {
 
     fn encode(&self, fields: &mut Vec<u8>) -> u8 {
         match self {
-            Self::Add { id, epoch, bus, pattern } => {
+            Self::Add { id, epoch, bus, pattern, role } => {
                 append(fields, &(id, epoch, bus, pattern));
-                ADD
+                match role {
+                    Role::Subscriber => ADD,
+                    Role::Responder => ADD_RESPONDER,
+                }
             }
             Self::Epoch { id, epoch } => {
                 append(fields, &(id, epoch));

@@ -36,7 +36,7 @@ impl Inward {
         told: &mut impl FnMut(Change),
     ) -> Result<(), ControlError> {
         match item {
-            Item::Add { id, epoch, bus, pattern } => {
+            Item::Add { id, epoch, bus, pattern, role } => {
                 if id <= self.reached {
                     return Err(ControlError::IdOrder(id));
                 }
@@ -49,7 +49,7 @@ impl Inward {
                     _ => last_bus.insert(bus.parse().map_err(|_| ControlError::Invalid(id))?).clone(),
                 };
                 let pattern = pattern.parse().map_err(|_| ControlError::Invalid(id))?;
-                self.add(Interest { id, epoch }, Wanted { bus, pattern }, told);
+                self.add(Interest { id, epoch }, Wanted { bus, pattern, role }, told);
             }
             Item::Epoch { id, epoch } => {
                 if let Some(heard) = self.view.get_mut(&id) {

@@ -69,7 +69,7 @@ impl Outward {
         }
         for (id, own) in own.from(self.cursor) {
             let (bus, pattern) = (own.bus.as_str(), own.pattern.as_str());
-            if !writer.push(&Item::Add { id, epoch: own.epoch, bus, pattern }) {
+            if !writer.push(&Item::Add { id, epoch: own.epoch, bus, pattern, role: own.role }) {
                 return;
             }
             self.cursor = id + 1;

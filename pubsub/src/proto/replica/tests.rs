@@ -5,7 +5,7 @@ use super::*;
 
 /// Whether the lane is there, and the frames in flight.
 type Lane = (bool, VecDeque<Vec<u8>>);
-type View = BTreeMap<u64, (u64, String, String)>;
+type View = BTreeMap<u64, (u64, String, String, Role)>;
 
 fn bus(name: &str) -> BusName {
     name.parse().unwrap()
@@ -17,14 +17,14 @@ fn pattern(text: &str) -> Pattern {
 
 fn view(replica: &Replica<usize>, peer: usize) -> View {
     let told = replica.view(&peer).map(|(interest, wanted)| {
-        (interest.id, (interest.epoch, wanted.bus.to_string(), wanted.pattern.to_string()))
+        (interest.id, (interest.epoch, wanted.bus.to_string(), wanted.pattern.to_string(), wanted.role))
     });
     told.collect()
 }
 
 fn truth(replica: &Replica<usize>) -> View {
     let own = replica.own.from(0);
-    own.map(|(id, own)| (id, (own.epoch, own.bus.to_string(), own.pattern.to_string()))).collect()
+    own.map(|(id, own)| (id, (own.epoch, own.bus.to_string(), own.pattern.to_string(), own.role))).collect()
 }
 
 /// Carries frames both ways until neither side has any.
@@ -184,7 +184,7 @@ fn hostile_frames_are_errors_and_unknown_ones_are_skipped() {
     // A snapshot with an unknown item, then an add with a field too many.
     let frame = [1, 3, 1, 1, 77, 2, 0, 0, 1, 7, 5, 0, 1, b'x', 1, b'a', 99];
     assert_eq!(b.handle_control(&0, &frame), Ok(()));
-    assert_eq!(view(&b, 0), BTreeMap::from([(5, (0, "x".into(), "a".into()))]));
+    assert_eq!(view(&b, 0), BTreeMap::from([(5, (0, "x".into(), "a".into(), Role::Subscriber))]));
     assert_eq!(
         b.handle_control(&0, &[1, 0, 1, 2, 1, 6, 5, 0, 1, b'x', 1, b'a']),
         Err(ControlError::IdOrder(5))
@@ -307,7 +307,8 @@ fn views_converge_across_broken_links_and_never_lose_what_is_live() {
                     for _ in 0..rng.usize(1..if seed % 2 == 0 { 3 } else { 40 }) {
                         let name = if rng.bool() { "x" } else { "y" };
                         let text = format!("{filler}/{}", rng.u8(0..100));
-                        let (interest, _) = mesh.nodes[a].subscribe(&bus(name), &pattern(&text));
+                        let role = if rng.bool() { Role::Subscriber } else { Role::Responder };
+                        let (interest, _) = mesh.nodes[a].join(&bus(name), &pattern(&text), role);
                         mesh.subscriptions[a].push(interest.id);
                     }
                 }

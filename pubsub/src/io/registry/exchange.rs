@@ -1,0 +1,411 @@
+//! Requests and answers: who is asked, what is put before responders, and the way back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use dashmap::DashMap;
+use smallvec::{SmallVec, smallvec};
+use talkie_discovery::{NodeId, NodeName};
+use talkie_transport::{Body, Hand, Interest, Interests, LARGE, PeerSender, Pushed, Room};
+use tokio::time::timeout_at;
+
+use super::{BusState, Members, Registry};
+use crate::delivery::QueueLimits;
+use crate::error::Closed;
+use crate::io::asker::{Asker, NotAsked, Question};
+use crate::io::desk::{Asked, Desk, Ticket, Tray, Way};
+use crate::io::dispatch::{MISMATCH, note};
+use crate::io::order::flow;
+use crate::io::outlet::Outlet;
+use crate::metrics::RequestStats;
+use crate::proto::exchange::{self, ASKER, Reach, Refusal};
+use crate::proto::interest::Role;
+use crate::topic::{Pattern, Topic};
+
+/// The longest that anybody waits: more would overflow clocks.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// The requests and answers of one node.
+#[derive(Debug)]
+pub(crate) struct Exchange<P> {
+    /// Responders here by the id of their interest.
+    desks: DashMap<u64, Arc<Desk<P>>>,
+    asker: Arc<Asker>,
+    /// Counts requests, so that responders here take turns.
+    turn: AtomicUsize,
+    received: AtomicU64,
+    replied: AtomicU64,
+    refused: AtomicU64,
+    expired: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// What is asked, and by whom.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    pub(crate) topic: Topic,
+    pub(crate) payload: Bytes,
+    pub(crate) from: NodeId,
+    pub(crate) name: NodeName,
+    pub(crate) deadline: Instant,
+    pub(crate) reach: Reach,
+}
+
+/// A reply was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+/// Whom a request goes to.
+struct Respondents<P> {
+    here: SmallVec<[Arc<Desk<P>>; 2]>,
+    /// Nearest first.
+    there: Vec<(P, Interests)>,
+}
+
+impl<P> Default for Exchange<P> {
+    fn default() -> Self {
+        Self {
+            desks: DashMap::new(),
+            asker: Arc::default(),
+            turn: AtomicUsize::new(0),
+            received: AtomicU64::new(0),
+            replied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<P: Outlet> Exchange<P> {
+    /// A peer was told down: no answer of it is waited for.
+    pub(in crate::io) fn gone(&self, peer: &P) {
+        self.asker.gone(peer.id());
+    }
+
+    /// Requests to a responder here, or answers, were lost on their way. Whoever sent a request was told at once.
+    pub(in crate::io) fn lost(&self, id: u64, count: u64) {
+        if id == ASKER.id || self.desks.contains_key(&id) {
+            self.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The counters of both sides.
+    pub(in crate::io) fn stats(&self) -> RequestStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RequestStats {
+            received: get(&self.received),
+            replied: get(&self.replied),
+            refused: get(&self.refused),
+            expired: get(&self.expired),
+            lost: get(&self.lost),
+            ..self.asker.stats()
+        }
+    }
+
+    /// The next request of a tray that is not too late to be answered.
+    pub(crate) fn poll_take(&self, tray: &Tray<P>, cx: &Context<'_>) -> Poll<Option<Asked<P>>> {
+        loop {
+            match tray.poll_take(cx) {
+                Poll::Ready(Some(asked)) if asked.deadline <= Instant::now() => {
+                    self.expired.fetch_add(1, Ordering::Relaxed);
+                }
+                polled => return polled,
+            }
+        }
+    }
+
+    /// Sends an answer to where the request came from.
+    pub(crate) fn answer(&self, ticket: Ticket<P>, said: Result<Bytes, Refusal>) -> Result<(), NoRoom> {
+        let counter = if said.is_ok() { &self.replied } else { &self.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let Ticket { from, way, number, of } = ticket;
+        let peer = match way {
+            Way::Here(name) => {
+                self.asker.answered(from, name, exchange::Answer { number, of, said });
+                return Ok(());
+            }
+            Way::Peer(peer) => peer,
+        };
+        let push = |payload: usize, body: &Body| {
+            // Answers need no order among each other: none waits for a large one before it.
+            let flow = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            peer.push(&smallvec![ASKER], flow, payload, body.into(), Hand::Own(Instant::now()))
+        };
+        let refuse = |why| push(0, &exchange::refusal(number, of, why).into());
+        match said {
+            Ok(payload) => {
+                let body = body(exchange::reply(number, of), &payload);
+                if push(payload.len(), &body) != Pushed::Overflowed {
+                    return Ok(());
+                }
+                // Small enough to be taken where the reply was too large for the asker.
+                let _ = refuse(Refusal::NoRoom);
+                Err(NoRoom)
+            }
+            Err(why) => {
+                let _ = refuse(why);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a request before responders here. Whoever cannot take it refuses.
+    fn place(&self, desks: &[Arc<Desk<P>>], reach: Reach, mut asked: Asked<P>) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let trays: Vec<_> = desks.iter().flat_map(|desk| desk.trays().to_vec()).collect();
+        let refuse = |ticket, why| {
+            let _ = self.answer(ticket, Err(why));
+        };
+        if trays.is_empty() {
+            asked.ticket.of = 0;
+            return refuse(asked.ticket, Refusal::NoResponder);
+        }
+        match reach {
+            Reach::One => {
+                let first = self.turn.fetch_add(1, Ordering::Relaxed) % trays.len();
+                for tray in trays.iter().cycle().skip(first).take(trays.len()) {
+                    match tray.put(asked) {
+                        Ok(()) => return,
+                        Err(back) => asked = back,
+                    }
+                }
+                refuse(asked.ticket, Refusal::Dropped);
+            }
+            Reach::All => {
+                asked.ticket.of = trays.len() as u64;
+                for tray in &trays {
+                    if let Err(back) = tray.put(asked.clone()) {
+                        refuse(back.ticket, Refusal::Dropped);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<P: Outlet> BusState<P> {
+    fn respondents(&self, topic: &Topic, reach: Reach) -> Respondents<P> {
+        let matches = self.responders.matches(topic);
+        let mut respondents = Respondents { here: matches.local, there: matches.remote };
+        respondents.there.retain(|(peer, _)| peer.is_up());
+        // What was not measured yet comes last.
+        respondents.there.sort_by_cached_key(|(peer, _)| peer.rtt().unwrap_or(Duration::MAX));
+        if reach == Reach::One {
+            respondents.there.truncate(usize::from(respondents.here.is_empty()));
+        }
+        respondents
+    }
+}
+
+impl<P: Outlet> Registry<P> {
+    /// A new responder: in force here on return, and on its way to every linked peer.
+    pub(crate) fn respond(
+        &self,
+        bus: &BusState<P>,
+        pattern: &Pattern,
+        limits: QueueLimits,
+    ) -> Result<(u64, Arc<Tray<P>>), Closed> {
+        let mut members = self.open_members()?;
+        let (Interest { id, .. }, _) = members.replica.join(&bus.name, pattern, Role::Responder);
+        let tray = Arc::new(Tray::new(limits));
+        let known = self.exchange.desks.get(&id).map(|desk| Arc::clone(&desk));
+        match known {
+            Some(desk) => desk.add(Arc::clone(&tray)),
+            None => {
+                let desk = Arc::new(Desk::new(pattern.clone(), Arc::clone(&tray)));
+                self.exchange.desks.insert(id, Arc::clone(&desk));
+                bus.responders.set_local(pattern, desk);
+            }
+        }
+        members.tell_all();
+        drop(members);
+        self.wake_waiters();
+        Ok((id, tray))
+    }
+
+    /// Ends a responder. What waits for it is refused, and peers are told if it was the last of its pattern.
+    pub(crate) fn unrespond(&self, bus: &BusState<P>, id: u64, tray: &Arc<Tray<P>>) {
+        let mut members = self.members();
+        if let Some(desk) = self.exchange.desks.get(&id).map(|desk| Arc::clone(&desk)) {
+            desk.remove(tray);
+            if members.replica.unsubscribe(id) {
+                self.exchange.desks.remove(&id);
+                bus.responders.remove_local(&desk.pattern);
+                members.tell_all();
+            }
+        }
+        drop(members);
+        self.refuse_all(tray);
+    }
+
+    /// The nodes that answer the topic, nearest first; `own` is this one.
+    pub(crate) fn responders(&self, bus: &BusState<P>, own: NodeId, topic: &Topic) -> Vec<NodeId> {
+        let Respondents { here, there } = bus.respondents(topic, Reach::All);
+        let here = (!here.is_empty()).then_some(own);
+        here.into_iter().chain(there.iter().map(|(peer, _)| peer.id())).collect()
+    }
+
+    /// Resolves when at least `nodes` nodes answer the topic.
+    pub(crate) async fn answered_on(
+        &self,
+        bus: &BusState<P>,
+        own: NodeId,
+        topic: &Topic,
+        nodes: usize,
+    ) -> Result<(), Closed> {
+        self.until(|| self.responders(bus, own, topic).len() >= nodes).await
+    }
+
+    /// Asks, with a refusal of each node for which there is no room.
+    pub(crate) fn ask(&self, bus: &BusState<P>, inquiry: &Inquiry) -> Result<Question, NotAsked> {
+        let Inquiry { topic, payload, from, name, deadline, reach } = inquiry;
+        let Respondents { here, there } = bus.respondents(topic, *reach);
+        let mut asked: Vec<_> = there.iter().map(|(peer, _)| (peer.id(), peer.name())).collect();
+        asked.extend((!here.is_empty()).then(|| (*from, name.clone())));
+        if asked.is_empty() {
+            return Err(NotAsked::NoResponders);
+        }
+        let question = self.exchange.asker.ask(*deadline, asked)?;
+        let (number, now) = (question.number, Instant::now());
+        let within = deadline.saturating_duration_since(now);
+        if !there.is_empty() {
+            let body = body(exchange::request(number, within, *reach, topic), payload);
+            let flow = flow(&bus.name, topic);
+            for (peer, interests) in &there {
+                if !peer.is_up() {
+                    // Told down before it was asked: nobody would say so again.
+                    self.exchange.gone(peer);
+                } else if peer.push(interests, flow, payload.len(), (&body).into(), Hand::Own(now))
+                    == Pushed::Overflowed
+                {
+                    self.exchange.asker.not_sent(number, peer.id());
+                }
+            }
+        }
+        if !here.is_empty() {
+            let ticket = Ticket { from: *from, way: Way::Here(name.clone()), number, of: 1 };
+            let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
+            self.exchange.place(&here, *reach, Asked { topic, name, payload, deadline: *deadline, ticket });
+        }
+        Ok(question)
+    }
+
+    /// What arrived for no subscription: a request for responders, an answer, or a message for one that is gone.
+    pub(in crate::io) fn exchanged(&self, from: &P, name: &NodeName, interests: &[Interest], body: &Bytes) {
+        match exchange::decode(body) {
+            Ok(exchange::Exchange::Request(request)) => self.requested(from, name, interests, request),
+            Ok(exchange::Exchange::Answer(answer)) if matches!(interests, [it] if it.id == ASKER.id) => {
+                self.exchange.asker.answered(from.id(), name.clone(), answer);
+            }
+            Ok(exchange::Exchange::Answer(_)) => {
+                note(&self.counters.mismatched, from, &"an answer for an interest")
+            }
+            Ok(exchange::Exchange::Publish) => {}
+            Err(error) => note(&self.counters.malformed, from, &error),
+        }
+    }
+
+    fn requested(&self, from: &P, name: &NodeName, interests: &[Interest], request: exchange::Request<'_>) {
+        let topic: Topic = match request.topic.parse() {
+            Ok(topic) => topic,
+            Err(error) => return note(&self.counters.malformed, from, &error),
+        };
+        let mut desks: SmallVec<[Arc<Desk<P>>; 2]> = SmallVec::new();
+        let mut last = None;
+        for Interest { id, .. } in interests {
+            // In ascending order, so that no responder gets a request twice.
+            if last.is_some_and(|last| last >= id) {
+                return note(&self.counters.mismatched, from, &"interests out of order");
+            }
+            last = Some(id);
+            let Some(desk) = self.exchange.desks.get(id).map(|desk| Arc::clone(&desk)) else { continue };
+            if desk.pattern.matches(&topic) {
+                desks.push(desk);
+            } else {
+                note(&self.counters.mismatched, from, &MISMATCH);
+            }
+        }
+        let ticket = Ticket { from: from.id(), way: Way::Peer(from.clone()), number: request.number, of: 1 };
+        let deadline = from_now(request.within);
+        let (name, payload) = (name.clone(), request.payload);
+        self.exchange.place(&desks, request.reach, Asked { topic, name, payload, deadline, ticket });
+    }
+
+    /// Withdraws all responders, for the node closes.
+    pub(super) fn close_exchange(&self, members: &mut Members<P>) -> Vec<Arc<Tray<P>>> {
+        let desks: Vec<(u64, Arc<Desk<P>>)> =
+            self.exchange.desks.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect();
+        self.exchange.desks.clear();
+        for (id, desk) in &desks {
+            while !members.replica.unsubscribe(*id) && members.replica.own().get(*id).is_some() {}
+            for bus in members.buses.values() {
+                bus.responders.remove_local(&desk.pattern);
+            }
+        }
+        desks.iter().flat_map(|(_, desk)| desk.trays().to_vec()).collect()
+    }
+
+    /// What waited for responders is refused, and no question waits any more.
+    pub(super) fn end_exchange(&self, trays: &[Arc<Tray<P>>]) {
+        trays.iter().for_each(|tray| self.refuse_all(tray));
+        self.exchange.asker.close();
+    }
+
+    fn refuse_all(&self, tray: &Tray<P>) {
+        for asked in tray.close() {
+            let _ = self.exchange.answer(asked.ticket, Err(Refusal::Dropped));
+        }
+    }
+}
+
+/// Asks, waiting for room as long as that is of use.
+pub(crate) async fn ask(
+    registry: &Registry<PeerSender>,
+    bus: &BusState<PeerSender>,
+    inquiry: &Inquiry,
+) -> Result<Question, NotAsked> {
+    let Inquiry { topic, payload, reach, .. } = inquiry;
+    loop {
+        registry.check_open().map_err(|Closed| NotAsked::Closed)?;
+        let now = Instant::now();
+        // All are looked at before one is waited for, so that their patience runs side by side.
+        let mut wait = None;
+        for (peer, _) in &bus.respondents(topic, *reach).there {
+            if let Room::Wait { until } = peer.room(payload.len(), now)
+                && until > now
+            {
+                wait.get_or_insert_with(|| (peer.clone(), until));
+            }
+        }
+        let Some((peer, until)) = wait else { return registry.ask(bus, inquiry) };
+        if now >= inquiry.deadline {
+            return Err(NotAsked::Late);
+        }
+        let mut freed = std::pin::pin!(peer.room_freed());
+        // Listening before looking, so that no room is missed.
+        freed.as_mut().enable();
+        if matches!(peer.room(payload.len(), Instant::now()), Room::Wait { .. }) {
+            // Too late or freed: either way it is looked at again.
+            let _ = timeout_at(until.min(inquiry.deadline).into(), freed).await;
+        }
+    }
+}
+
+/// So long from now, a year at most.
+pub(crate) fn from_now(within: Duration) -> Instant {
+    Instant::now() + within.min(LONGEST)
+}
+
+/// Head and payload; a large payload is shared and not copied.
+fn body(mut head: BytesMut, payload: &Bytes) -> Body {
+    if payload.len() > LARGE {
+        return Body::new(head.freeze(), payload.clone());
+    }
+    head.reserve(payload.len());
+    head.put_slice(payload);
+    head.freeze().into()
+}

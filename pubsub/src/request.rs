@@ -1,0 +1,147 @@
+//! Asking: one responder, or all of them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use talkie_discovery::NodeId;
+
+use crate::answer::{Answer, Reply};
+use crate::bus::Bus;
+use crate::error::{Closed, RequestError, SubscribedOnError};
+use crate::io::asker::{NotAsked, Question};
+use crate::io::registry::exchange::{self, Inquiry};
+use crate::node::Node;
+use crate::proto::exchange::Reach;
+use crate::topic::{ToTopic, Topic, TopicError};
+
+impl Bus {
+    /// Asks one responder of the topic ([`respond`](Self::respond)) and waits for its reply, `within` that time (a year at
+    /// most).
+    ///
+    /// The nearest is asked: one of this node, else one of the node with the shortest round-trip time. Several responders of
+    /// a node take turns. A request is sent once, and never to a second responder by itself: whoever is told that the
+    /// responder is gone decides whether to ask again. Dropping the future gives up; the responder is not told.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(bus: talkie_pubsub::Bus) -> Result<(), talkie_pubsub::RequestError> {
+    /// let reply = bus.request("devices/7", "restart", Duration::from_secs(2)).await?;
+    /// println!("{} says {:?}", reply.name, reply.payload);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Each in its own way, and all but the last at once: an invalid topic, a payload over [`Node::max_message`], no
+    /// responder, one that dropped the request, one that is gone, no room on the way, and no reply in time.
+    pub async fn request(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        within: Duration,
+    ) -> Result<Reply, RequestError> {
+        let mut question = self.ask(to.to_topic()?, payload.into(), within, Reach::One).await?;
+        match poll_fn(|cx| question.poll_next(cx)).await {
+            Some(Answer::Reply(reply)) => Ok(reply),
+            Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
+            None => Err(Closed.into()),
+        }
+    }
+
+    /// Asks every responder of the topic, here and on all nodes that are up. The answers come as they are given, and
+    /// whoever fails to reply `within` that time is named among them.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request), as far as it is known when the request is sent: for a node that is not up to it there is
+    /// an [`Answer::Missing`].
+    pub async fn request_all(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        within: Duration,
+    ) -> Result<Answers, RequestError> {
+        let question = self.ask(to.to_topic()?, payload.into(), within, Reach::All).await?;
+        Ok(Answers { question, node: self.node.clone() })
+    }
+
+    /// The nodes that are up and answer the topic, as far as this one knows now: this one, then the others, nearest
+    /// first.
+    ///
+    /// # Errors
+    /// For an invalid topic.
+    pub fn responders(&self, topic: impl ToTopic) -> Result<Vec<NodeId>, TopicError> {
+        let topic = topic.to_topic()?;
+        Ok(self.node.0.registry.responders(&self.state, self.node.id(), &topic))
+    }
+
+    /// Waits until at least this many nodes, this one included, are up and answer the topic.
+    ///
+    /// Whoever has just joined calls it before it asks, or nobody answers yet.
+    ///
+    /// # Errors
+    /// For an invalid topic, and when the node leaves meanwhile.
+    pub async fn answered_on(&self, topic: impl ToTopic, nodes: usize) -> Result<(), SubscribedOnError> {
+        let topic = topic.to_topic()?;
+        Ok(self.node.0.registry.answered_on(&self.state, self.node.id(), &topic, nodes).await?)
+    }
+
+    async fn ask(
+        &self,
+        topic: Topic,
+        payload: Bytes,
+        within: Duration,
+        reach: Reach,
+    ) -> Result<Question, RequestError> {
+        let (given, limit) = (payload.len(), self.node.max_message());
+        if given > limit {
+            return Err(RequestError::TooLarge { given, limit });
+        }
+        let (from, name) = (self.node.id(), self.node.name().clone());
+        let inquiry = Inquiry { topic, payload, from, name, deadline: exchange::from_now(within), reach };
+        let asked = exchange::ask(&self.node.0.registry, &self.state, &inquiry).await;
+        asked.map_err(|why| match why {
+            NotAsked::NoResponders => RequestError::NoResponders,
+            NotAsked::Late => RequestError::Timeout(within),
+            NotAsked::TooMany => RequestError::TooMany,
+            NotAsked::Closed => Closed.into(),
+        })
+    }
+}
+
+/// The answers to a request to all, as they come; of [`Bus::request_all`].
+///
+/// It ends when there was one of every responder, or word that it will not come: an [`Answer::Missing`] for each that
+/// dropped the request, is gone, or was not there in time. It also ends when this node leaves.
+///
+/// It is a `Stream`, and [`next`](Self::next) needs no trait for that. What is not read waits, 64 MiB at most; replies beyond
+/// are missing, too. It keeps its node there. Dropping it gives up.
+#[must_use = "dropping it gives up waiting for the answers"]
+pub struct Answers {
+    question: Question,
+    node: Node,
+}
+
+impl Answers {
+    /// The next answer; `None` when there was one of everybody. Cancel safe.
+    pub async fn next(&mut self) -> Option<Answer> {
+        poll_fn(|cx| self.question.poll_next(cx)).await
+    }
+}
+
+impl Stream for Answers {
+    type Item = Answer;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        self.get_mut().question.poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").field("node", &self.node).finish_non_exhaustive()
+    }
+}
