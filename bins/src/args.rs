@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -42,6 +43,8 @@ pub(crate) enum Verb {
     Join,
     Sub(Wanted),
     Pub(Publication),
+    Request(Question),
+    Reply(Answering),
     Peers {
         wait: Duration,
         /// Enough of them, so that it need not look on.
@@ -81,6 +84,35 @@ pub(crate) enum Payload {
     Bytes(Vec<u8>),
     /// A message for each line of standard input.
     Lines,
+}
+
+/// What `request` asks, and of whom.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) topic: Topic,
+    /// None: all of standard input.
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) all: bool,
+    /// Nodes to wait for before it is asked.
+    pub(crate) responders: usize,
+    /// For them and their answers together.
+    pub(crate) timeout: Duration,
+}
+
+/// What `reply` answers.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    pub(crate) pattern: Pattern,
+    pub(crate) how: How,
+}
+
+/// Where `reply` has its answers from.
+#[derive(Debug)]
+pub(crate) enum How {
+    /// The request itself.
+    Echo,
+    /// A command of the shell.
+    Exec(Arc<str>),
 }
 
 /// The command line ends the process at once: with a help text, or as wrong usage.
@@ -161,11 +193,27 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
                     Some("-") => Payload::Lines,
                     _ => Payload::Bytes(payload.into_encoded_bytes()),
                 },
-                subscribers: own
-                    .remove_one("subscribers")
-                    .map_or(1, |n: u64| usize::try_from(n).unwrap_or(usize::MAX)),
+                subscribers: nodes(own.remove_one("subscribers")),
                 timeout: own.remove_one("timeout").unwrap_or(Duration::from_secs(5)),
             })
+        }
+        "request" => {
+            let topic: OsString = own.remove_one("TOPIC").unwrap_or_default();
+            let payload: OsString = own.remove_one("PAYLOAD").unwrap_or_default();
+            Verb::Request(Question {
+                topic: text(&topic, "topic")?.parse().map_err(|e| format!("TOPIC: {e}"))?,
+                payload: (payload.to_str() != Some("-")).then(|| payload.into_encoded_bytes()),
+                all: own.get_flag("all"),
+                responders: nodes(own.remove_one("responders")),
+                timeout: own.remove_one("timeout").unwrap_or(Duration::from_secs(5)),
+            })
+        }
+        "reply" => {
+            let pattern: OsString = own.remove_one("PATTERN").unwrap_or_default();
+            let pattern = text(&pattern, "pattern")?.parse().map_err(|e| format!("PATTERN: {e}"))?;
+            let command = own.remove_one::<String>("exec");
+            let how = command.map_or(How::Echo, |command| How::Exec(command.into()));
+            Verb::Reply(Answering { pattern, how })
         }
         "peers" => Verb::Peers {
             wait: own.remove_one("wait").unwrap_or(Duration::from_secs(1)),
@@ -178,6 +226,11 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
         "man" => Verb::Man(own.remove_one("DIR")),
         other => return Err(format!("there is no command {other:?}; see talkie --help")),
     })
+}
+
+/// How many nodes to wait for.
+fn nodes(given: Option<u64>) -> usize {
+    given.map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// Whether lines of JSON are asked for, on either side of the command.

@@ -76,6 +76,35 @@ pub(crate) enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         pattern: Option<&'a Pattern>,
     },
+    /// `reply`: what it was asked.
+    Request {
+        topic: &'a Topic,
+        #[serde(serialize_with = "text")]
+        node: NodeId,
+        #[serde(serialize_with = "text")]
+        name: &'a NodeName,
+        #[serde(flatten)]
+        payload: Payload<'a>,
+    },
+    Reply {
+        #[serde(serialize_with = "text")]
+        node: NodeId,
+        #[serde(serialize_with = "text")]
+        name: &'a NodeName,
+        #[serde(flatten)]
+        payload: Payload<'a>,
+        /// Whether people are told whose it is: where several answer.
+        #[serde(skip)]
+        named: bool,
+    },
+    /// `request --all`: a responder did not answer.
+    Missing {
+        #[serde(serialize_with = "text")]
+        node: NodeId,
+        #[serde(serialize_with = "text")]
+        name: &'a NodeName,
+        why: &'a str,
+    },
     Published {
         topic: &'a Topic,
         count: u64,

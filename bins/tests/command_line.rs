@@ -63,7 +63,14 @@ fn every_setting_refuses_a_bad_value_from_flag_and_variable() {
 
 #[test]
 fn without_a_secret_it_says_how_to_give_and_make_one() {
-    for args in [&["join"][..], &["sub", "a"], &["pub", "a"], &["peers"]] {
+    for args in [
+        &["join"][..],
+        &["sub", "a"],
+        &["pub", "a"],
+        &["request", "a"],
+        &["reply", "a", "--echo"],
+        &["peers"],
+    ] {
         let said = refused(&mut talkie(args));
         for word in ["TALKIE_SECRET", "TALKIE_SECRET_FILE", "--secret-file", "talkie keygen"] {
             assert!(said.contains(word), "{said}");
@@ -99,8 +106,8 @@ fn a_strange_variable_is_warned_of_and_those_of_kubernetes_are_not() {
 
 #[test]
 fn wrong_usage_is_one_line_that_names_it() {
-    let wrong: [(&[&str], &[&str]); 27] = [
-        (&["request", "a", "b"], &["request"]),
+    let wrong: [(&[&str], &[&str]); 33] = [
+        (&["doctor", "a", "b"], &["doctor"]),
         (&["jion"], &["jion", "join"]),
         (&["--json"], &["command"]),
         (&["join", "--jsno"], &["--jsno", "--json"]),
@@ -117,6 +124,12 @@ fn wrong_usage_is_one_line_that_names_it() {
         (&["sub", "a", "--count", "0"], &["--count", "0"]),
         (&["sub", "a", "--count", "-1"], &["--count", "-1"]),
         (&["sub", "a", "--timeout", "soon"], &["--timeout", "soon"]),
+        (&["request", "a/*"], &["TOPIC", "a/*"]),
+        (&["request", "a", "b", "--responders", "-1"], &["--responders", "-1"]),
+        (&["request", "a", "b", "c"], &["'c'"]),
+        (&["reply", "a//b", "--echo"], &["PATTERN", "a//b"]),
+        (&["reply", "a"], &["--exec", "--echo"]),
+        (&["reply", "a", "--echo", "--exec", "true"], &["--exec", "--echo"]),
         (&["pub"], &["TOPIC"]),
         (&["pub", "a/*", "x"], &["TOPIC", "a/*"]),
         (&["pub", "a", "x", "--subscribers", "few"], &["--subscribers", "few"]),
@@ -159,7 +172,8 @@ fn no_argument_shows_the_help_as_wrong_usage() {
 
 #[test]
 fn help_tells_settings_output_exit_codes_and_examples() {
-    for command in ["demo", "join", "sub", "pub", "peers", "keygen", "completions", "man"] {
+    for command in ["demo", "join", "sub", "pub", "request", "reply", "peers", "keygen", "completions", "man"]
+    {
         let (code, stdout, stderr) = run(&mut talkie([command, "--help"]));
         assert_eq!((code, stderr.as_str()), (0, ""));
         let prints_events = !matches!(command, "completions" | "man");
@@ -177,7 +191,7 @@ fn help_tells_settings_output_exit_codes_and_examples() {
     }
     let (code, stdout, _) = run(&mut talkie(["--help"]));
     assert_eq!(code, 0);
-    for later in ["request", "reply", "doctor", "demo-node", "bench-role"] {
+    for later in ["doctor", "demo-node", "bench-role"] {
         assert!(!stdout.contains(&format!("\n  {later}")), "{stdout}");
     }
     let (code, stdout, _) = run(&mut talkie(["--version"]));

@@ -38,9 +38,20 @@ fn every_shell_is_told_every_command_and_every_setting() {
             let flag = setting.flag.trim_start_matches("--");
             assert!(script.contains(flag), "{shell}: {flag}");
         }
-        for command in
-            ["demo", "join", "sub", "pub", "peers", "bench", "fanout", "keygen", "completions", "man"]
-        {
+        for command in [
+            "demo",
+            "join",
+            "sub",
+            "pub",
+            "request",
+            "reply",
+            "peers",
+            "bench",
+            "fanout",
+            "keygen",
+            "completions",
+            "man",
+        ] {
             assert!(script.contains(command), "{shell}: {command}");
         }
         assert!(
@@ -107,7 +118,7 @@ fn the_manual_is_written_and_its_readers_have_nothing_to_say() {
     let (code, stdout, said) = run(&mut talkie(["man".as_ref(), dir.as_os_str()]));
     assert_eq!((code, said.as_str()), (0, ""));
     let files: Vec<_> = stdout.lines().collect();
-    assert_eq!(files.len(), 16, "{stdout}");
+    assert_eq!(files.len(), 18, "{stdout}");
     let (_, printed, _) = run(&mut talkie(["man"]));
     assert_eq!(printed, std::fs::read_to_string(dir.join("talkie.1")).unwrap());
     for file in files {

@@ -114,7 +114,7 @@ impl Talkie {
             args: vec![command.into()],
             variables: Vec::new(),
             namespace: None,
-            lo: matches!(command, "join" | "sub" | "pub" | "peers"),
+            lo: matches!(command, "join" | "sub" | "pub" | "request" | "reply" | "peers"),
             held: false,
             label: command.to_owned(),
             input: None,

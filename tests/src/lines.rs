@@ -46,6 +46,10 @@ pub fn check(line: &Value) -> Result<(), String> {
                 other => Err(format!("`at_least` is {other}")),
             }
         }
+        "reply" => {
+            node(line)?;
+            payload(line).map(drop)
+        }
         "published" => {
             text(line, "topic")?;
             number(line, "count")?;
@@ -149,6 +153,7 @@ mod tests {
             json!({"event":"message","topic":"t","node":id,"name":"a","seq":17,"payload":""}),
             json!({"event":"message","topic":"t","node":id,"name":"a","seq":17,"payload_base64":"/w=="}),
             json!({"event":"gap","node":id,"missed":3,"at_least":true}),
+            json!({"event":"reply","node":id,"payload":"x"}),
             json!({"event":"tomorrow"}),
         ] {
             check(&line).unwrap();
@@ -168,6 +173,7 @@ mod tests {
             json!({"event":"message","topic":"t","node":id,"name":"a","seq":17,"payload_base64":"aGk="}),
             json!({"event":"message","topic":"t","node":id,"name":"a","seq":-1,"payload":"x"}),
             json!({"event":"gap","node":id,"missed":"3"}),
+            json!({"event":"reply","node":id}),
         ] {
             check(&line).unwrap_err();
         }

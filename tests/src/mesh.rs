@@ -74,6 +74,14 @@ impl Mesh {
         member
     }
 
+    /// `talkie reply PATTERN … --json`, in force.
+    #[track_caller]
+    pub fn reply(&self, name: &str, pattern: &str, how: &[&str]) -> Member {
+        let member = Member::start(self.talkie("reply").name(name).arg(pattern).args(how));
+        member.expect_count("subscribed", 1, SOON);
+        member
+    }
+
     /// `talkie pub TOPIC PAYLOAD`, to its end.
     #[track_caller]
     pub fn publish(&self, name: &str, topic: &str, payload: &str) -> Finished {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 use talkie_pubsub::settings::{SETTINGS, Setting};
 
@@ -82,6 +82,67 @@ pub(crate) fn shown() -> Command {
                         .help("Wait until this many nodes want the topic; 0 does not wait [default: 1]"),
                 )
                 .arg(seconds("timeout").help("How long to wait for them [default: 5]"))
+                .args(setting_args())
+                .args(output_args()),
+        )
+        .subcommand(
+            Command::new("request")
+                .about("Asks a question and prints the answer")
+                .after_help(help::REQUEST)
+                .arg(
+                    Arg::new("TOPIC")
+                        .value_hint(ValueHint::Other)
+                        .required(true)
+                        .value_parser(value_parser!(OsString))
+                        .help("What to ask of: 1 to 16 segments between `/`"),
+                )
+                .arg(
+                    Arg::new("PAYLOAD")
+                        .value_hint(ValueHint::Other)
+                        .value_parser(value_parser!(OsString))
+                        .allow_negative_numbers(true)
+                        .help("What to ask, any bytes; nothing is an empty request, `-` is all of standard input"),
+                )
+                .arg(
+                    Arg::new("all")
+                        .long("all")
+                        .action(ArgAction::SetTrue)
+                        .help("Ask every responder, and print each answer as it comes"),
+                )
+                .arg(
+                    number("responders", "N")
+                        .value_parser(count(0))
+                        .help("Wait until this many nodes answer the topic; 0 does not wait [default: 1]"),
+                )
+                .arg(seconds("timeout").help("How long to wait for them and their answers [default: 5]"))
+                .args(setting_args())
+                .args(output_args()),
+        )
+        .subcommand(
+            Command::new("reply")
+                .about("Answers the requests on the topics that match")
+                .after_help(help::REPLY)
+                .arg(
+                    Arg::new("PATTERN")
+                        .value_hint(ValueHint::Other)
+                        .required(true)
+                        .value_parser(value_parser!(OsString))
+                        .help("Topics to answer: `*` stands for one segment, `**` for any number of them"),
+                )
+                .arg(
+                    Arg::new("exec")
+                        .long("exec")
+                        .value_name("CMD")
+                        .value_hint(ValueHint::CommandString)
+                        .help("Answer with what this command of the shell prints"),
+                )
+                .arg(
+                    Arg::new("echo")
+                        .long("echo")
+                        .action(ArgAction::SetTrue)
+                        .help("Answer with what was asked"),
+                )
+                .group(ArgGroup::new("how").args(["exec", "echo"]).required(true))
                 .args(setting_args())
                 .args(output_args()),
         )

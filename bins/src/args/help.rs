@@ -75,6 +75,43 @@ Examples:
   tail -f app.log | talkie pub logs/shop -
   talkie pub shop/closing --subscribers 3 --timeout 0.5";
 
+pub(super) const REQUEST: &str = "\
+Waits until as many nodes as --responders answer the topic, asks the nearest of them, prints its answer (`reply`) and says \
+goodbye. That there will be no answer is told at once where it can be: the responder dropped the request, or is gone.
+
+With --all every responder is asked. Each answer is printed as it comes, and whoever gives none is named (`missing`, with \
+why: `dropped`, `gone`, `timeout`, `no_responder` or `no_room`).
+
+Without --json control characters are escaped, but for a line feed at the end, and a payload that is not UTF-8 is shown in \
+base64.
+
+Exit codes: 0 answered (with --all: by all) or interrupted; 1 nobody answers the topic (nothing was sent), or there was no \
+answer in time or at all; 2 wrong usage.
+
+Examples:
+  talkie request devices/7 restart
+  talkie request devices/status --all --responders 3 --timeout 2
+  date | talkie request clock/set - --json | jq -r .payload";
+
+pub(super) const REPLY: &str = "\
+Prints what `join` prints, `subscribed`, and then each `request` as it comes. Its answer is what was asked (--echo), or \
+what `sh -c CMD` prints (--exec): it has the payload on its standard input and the topic as `$1`. Up to 32 commands run at \
+once.
+
+A command that fails, prints more than --max-message allows, or takes longer than its asker waits gives no answer: the \
+request is dropped, the asker told so, and a warning logged. Its processes are ended when it is too late, or when this \
+command ends.
+
+Stays until it is interrupted (SIGINT, SIGTERM, or SIGHUP of its terminal), then says goodbye. It can be a service as \
+`join` can.
+
+Exit codes: 0 interrupted, 1 it could not join, 2 wrong usage.
+
+Examples:
+  talkie reply hosts/web/uptime --exec uptime
+  talkie reply 'digest/*' --exec sha256sum
+  talkie reply echo --echo";
+
 pub(super) const PEERS: &str = "\
 Prints a line for each other node of the mesh, whatever bus it opens: its name, its id, its address, the round trip \
 to it and since when it is linked. Having found none is no error, unless --count asks for some.

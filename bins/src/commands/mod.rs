@@ -8,6 +8,8 @@ mod keygen;
 mod man;
 mod peers;
 mod publish;
+mod reply;
+mod request;
 mod sub;
 
 use std::ffi::OsString;
@@ -48,6 +50,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         Verb::Join => join::run(Setup::new(settings, output)?).await,
         Verb::Sub(wanted) => sub::run(Setup::new(settings, output)?, wanted).await,
         Verb::Pub(wanted) => publish::run(Setup::new(settings, output)?, wanted).await,
+        Verb::Request(question) => request::run(Setup::new(settings, output)?, question).await,
+        Verb::Reply(answering) => reply::run(Setup::new(settings, output)?, answering).await,
         Verb::Peers { wait, count } => peers::run(Setup::new(settings, output)?, wait, count).await,
     }
 }

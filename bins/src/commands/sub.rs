@@ -46,15 +46,19 @@ pub(super) async fn run(setup: Setup, wanted: Wanted) -> Result<(), Failure> {
 
 /// The nodes that are up, by what was told of them.
 #[derive(Default)]
-struct Linked(BTreeMap<NodeId, NodeName>);
+pub(super) struct Linked(BTreeMap<NodeId, NodeName>);
 
 impl Linked {
-    fn note(&mut self, event: &PeerEvent) {
+    pub(super) fn note(&mut self, event: &PeerEvent) {
         match event {
             PeerEvent::Up(peer) => drop(self.0.insert(peer.id, peer.name.clone())),
             PeerEvent::Down { peer, .. } => drop(self.0.remove(&peer.id)),
             _ => {}
         }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -107,7 +111,7 @@ async fn follow(
             }
             Heard::Peer(event) => {
                 linked.note(&event);
-                manager.linked(linked.0.len());
+                manager.linked(linked.count());
                 print_peer(&mut session.output, event)?;
             }
             Heard::Delivery(index, delivery) => {
@@ -122,7 +126,7 @@ async fn follow(
     }
 }
 
-fn print_peer(output: &mut Output, event: PeerEvent) -> Result<(), Failure> {
+pub(super) fn print_peer(output: &mut Output, event: PeerEvent) -> Result<(), Failure> {
     let line = match event {
         PeerEvent::Up(peer) => {
             Event::PeerUp { node: peer.id, name: peer.name, addr: peer.addr, via: peer.via, link: peer.link }

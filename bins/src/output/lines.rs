@@ -14,26 +14,26 @@ pub(crate) struct LineDoc {
 pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "joined",
-        printed_by: "join, sub",
+        printed_by: "join, sub, reply",
         meaning: "This node is on the mesh, with its id, new at each start, and the addresses to reach it at",
         example: r#"{"event":"joined","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","bus":"default","listen":["10.0.0.7:8255"]}"#,
     },
     LineDoc {
         event: "peer_up",
-        printed_by: "join, sub",
+        printed_by: "join, sub, reply",
         meaning: "Linked to another node, found by multicast, partner or member; link is tcp, or unix on one host",
         example: r#"{"event":"peer_up","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","via":"multicast","link":"tcp"}"#,
     },
     LineDoc {
         event: "peer_down",
-        printed_by: "join, sub",
+        printed_by: "join, sub, reply",
         meaning: "A node is gone: it left, its link closed, or it was silent for too long (timeout)",
         example: r#"{"event":"peer_down","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","reason":"left"}"#,
     },
     LineDoc {
         event: "subscribed",
-        printed_by: "sub",
-        meaning: "The subscription is in force",
+        printed_by: "sub, reply",
+        meaning: "The subscription is in force, or the responder is",
         example: r#"{"event":"subscribed","pattern":"orders/*"}"#,
     },
     LineDoc {
@@ -49,6 +49,25 @@ pub(crate) const LINES: &[LineDoc] = &[
         meaning: "Messages of that node are missing here, as many or (at_least) that many or more; name where it is \
                   known, pattern where several are listened to",
         example: r#"{"event":"gap","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","missed":3,"at_least":true,"pattern":"orders/*"}"#,
+    },
+    LineDoc {
+        event: "request",
+        printed_by: "reply",
+        meaning: "A request that is being answered; payload_base64 as above",
+        example: r#"{"event":"request","topic":"devices/7","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"restart"}"#,
+    },
+    LineDoc {
+        event: "reply",
+        printed_by: "request",
+        meaning: "An answer, and whose; payload_base64 as above",
+        example: r#"{"event":"reply","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"done"}"#,
+    },
+    LineDoc {
+        event: "missing",
+        printed_by: "request",
+        meaning: "With --all: a responder gave no answer, since it dropped the request (dropped), is gone (gone), was not \
+                  there in time (timeout), had just ceased to respond (no_responder), or there was no room on the way (no_room)",
+        example: r#"{"event":"missing","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","why":"timeout"}"#,
     },
     LineDoc {
         event: "published",

@@ -79,6 +79,10 @@ fn the_json_lines_are_those_of_the_contract() {
             ),
         ),
         (
+            json(&Event::Reply { node, name: &name, payload: b"done"[..].into(), named: true }),
+            format!(r#"{{"event":"reply",{n},"name":"shop@till","payload":"done"}}"#),
+        ),
+        (
             json(&Event::Published { topic: &topic, count: 1, nodes: 2 }),
             r#"{"event":"published","topic":"orders/42","count":1,"nodes":2}"#.to_owned(),
         ),
@@ -110,21 +114,37 @@ fn another_node_cannot_write_to_the_terminal() {
     assert_eq!(line, "a\\u{1b}[2J b\\u{1b}]0;title\\u{7}\\nc\td");
 }
 
+#[test]
+fn an_answer_is_its_payload_and_among_others_also_whose() {
+    let (node, name): (NodeId, NodeName) = (ID.parse().unwrap(), "shop@till".parse().unwrap());
+    let reply = |payload: &'static [u8], named| {
+        human(&Event::Reply { node, name: &name, payload: payload.into(), named })
+    };
+    assert_eq!(reply(b"up 3 days\n", false), "up 3 days");
+    assert_eq!(reply(b"a\x1b\n\n", false), "a\\u{1b}\\n");
+    assert_eq!(reply(b"\xff", true), "shop@till (id 00010203) base64 /w==");
+    let missing = human(&Event::Missing { node, name: &name, why: "no_room" });
+    assert_eq!(missing, "shop@till (id 00010203) no answer: no room");
+}
+
 /// One of each, with every field that it may have.
 fn each() -> Vec<String> {
     let node: NodeId = ID.parse().unwrap();
     let name: NodeName = "shop@till".parse().unwrap();
     let (topic, pattern): (Topic, Pattern) = ("orders/42".parse().unwrap(), "orders/*".parse().unwrap());
     let addr: SocketAddr = "127.0.0.1:40001".parse().unwrap();
-    let payload = Payload::Text("tea");
+    let payload = || Payload::Text("tea");
     let gap = Event::Gap { node, name: Some(&name), missed: 1, at_least: true, pattern: Some(&pattern) };
     let all = [
         Event::Joined { node, name: name.clone(), bus: BusName::default(), listen: vec![addr] },
         Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast, link: LinkKind::Unix },
         Event::PeerDown { node, name: name.clone(), reason: DownReason::Left },
         Event::Subscribed { pattern: &pattern },
-        Event::Message { topic: &topic, node, name: &name, seq: 1, payload },
+        Event::Message { topic: &topic, node, name: &name, seq: 1, payload: payload() },
         gap,
+        Event::Request { topic: &topic, node, name: &name, payload: payload() },
+        Event::Reply { node, name: &name, payload: payload(), named: true },
+        Event::Missing { node, name: &name, why: "gone" },
         Event::Published { topic: &topic, count: 1, nodes: 1 },
         Event::Peer(Peer {
             node,
@@ -149,6 +169,7 @@ fn each() -> Vec<String> {
             | Event::PeerUp { .. }
             | Event::PeerDown { .. }
             | Event::Subscribed { .. } => {}
+            Event::Request { .. } | Event::Reply { .. } | Event::Missing { .. } => {}
             Event::Message { .. } | Event::Gap { .. } | Event::Published { .. } | Event::Peer(_) => {}
             Event::Secret { .. } | Event::Started { .. } | Event::Found { .. } | Event::Sent { .. } => {}
             Event::Received { .. } | Event::Left { .. } | Event::Done { .. } => {}

@@ -51,11 +51,26 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
         }
         Event::Message { topic: on, payload, .. } => {
             write!(line, "{} ", topic(on))?;
-            match payload {
-                Payload::Text("") => line.write_str(&dim("(empty)".to_owned())),
-                Payload::Text(text) => line.write_str(&printable(text)),
-                Payload::Base64(text) => write!(line, "{} {text}", dim("base64".to_owned())),
+            line.write_str(&shown(payload, paint))
+        }
+        Event::Request { topic: on, name, payload, .. } => {
+            write!(line, "{} {} {}", topic(on), dim(format!("asked by {name}")), shown(payload, paint))
+        }
+        Event::Reply { node, name, payload, named } => {
+            if *named {
+                write!(line, "{} {} ", paint.over(BOLD, name), dim(format!("(id {})", short(node))))?;
             }
+            match payload {
+                // What a command prints ends with a line feed.
+                Payload::Text(text) => {
+                    line.write_str(&shown(&Payload::Text(text.strip_suffix('\n').unwrap_or(text)), paint))
+                }
+                payload => line.write_str(&shown(payload, paint)),
+            }
+        }
+        Event::Missing { node, name, why } => {
+            let why = paint.over(BAD, format!("no answer: {}", why.replace('_', " ")));
+            write!(line, "{} {} {why}", paint.over(BOLD, name), dim(format!("(id {})", short(node))))
         }
         Event::Gap { node, name, missed, at_least, pattern } => {
             let messages = match (missed, at_least) {
@@ -107,6 +122,15 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
             )
         }
         Event::Done { took_ms } => write!(line, "{} in {}", paint.over(GOOD, "All done"), millis(*took_ms)),
+    }
+}
+
+/// A payload, made fit for a terminal.
+fn shown(payload: &Payload<'_>, paint: Paint) -> String {
+    match payload {
+        Payload::Text("") => paint.over(DIM, "(empty)"),
+        Payload::Text(text) => printable(text),
+        Payload::Base64(text) => format!("{} {text}", paint.over(DIM, "base64")),
     }
 }
 

@@ -21,6 +21,8 @@ fn the_manual_has_a_page_for_each_command_and_each_page_its_sections() {
         "join",
         "sub",
         "pub",
+        "request",
+        "reply",
         "peers",
         "bench",
         "bench-fanout",
