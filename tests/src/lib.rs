@@ -1,7 +1,7 @@
 //! The rig of Talkie's tests: real processes, real hosts, and a ledger that finds every message.
 //!
 //! Nothing here imports the product: the tests see what a user sees, which is a command, its lines,
-//! its exit code and what goes over the wire. Only the program `talkie-service` does, as an author's would.
+//! its exit code and what goes over the wire. Only the programs `talkie-service` and `talkie-asker` do, as an author's would.
 //!
 //! - [`command`]: finds (or builds) `talkie` and describes one run of it
 //! - [`process`]: a running `talkie`, its lines awaited with a deadline, killed on drop
