@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use crate::proto::value::DecodeError;
+
 /// What a responder replied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,4 +54,10 @@ pub enum Unanswered {
     /// is at its limit, or it is over the other node's [`Config::max_message`](crate::Config::max_message).
     #[error("no room on the way")]
     NoRoom,
+    /// It takes values of another type than the request's ([`Typed::respond`](crate::Typed::respond)).
+    #[error("the responder takes requests of another type")]
+    NotUnderstood,
+    /// Its reply is no value of the type that was asked for ([`Typed::request`](crate::Typed::request)).
+    #[error("the reply is of no use: {0}")]
+    Malformed(DecodeError),
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::answer::Unanswered;
-use crate::proto::value::EncodeError;
+use crate::proto::value::{DecodeError, EncodeError};
 use crate::topic::{PatternError, TopicError};
 
 /// The node has left, or is leaving.
@@ -104,6 +104,15 @@ pub enum RequestError {
     /// other node's [`Config::max_message`](crate::Config::max_message). Told at once.
     #[error("no room on the way: the other node stands still, or takes no message of this length")]
     NoRoom,
+    /// The value cannot be a payload; only of [`Typed::request`](crate::Typed::request).
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The responder takes values of another type than the request's. Told at once.
+    #[error("the responder takes requests of another type")]
+    NotUnderstood,
+    /// The reply is no value of the type that was asked for.
+    #[error("the reply is of no use: {0}")]
+    Malformed(DecodeError),
     /// 65,536 answers are waited for already; nothing was sent.
     #[error("too many requests wait for their answers")]
     TooMany,
@@ -113,13 +122,15 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    pub(crate) const fn of(why: Unanswered, within: Duration) -> Self {
+    pub(crate) fn of(why: Unanswered, within: Duration) -> Self {
         match why {
             Unanswered::Dropped => Self::Dropped,
             Unanswered::Gone => Self::Gone,
             Unanswered::NoResponder => Self::NoResponders,
             Unanswered::Timeout => Self::Timeout(within),
             Unanswered::NoRoom => Self::NoRoom,
+            Unanswered::NotUnderstood => Self::NotUnderstood,
+            Unanswered::Malformed(error) => Self::Malformed(error),
         }
     }
 }
@@ -149,6 +160,10 @@ pub enum ReplyError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// The value cannot be a payload; only of [`Request::reply_typed`](crate::Request::reply_typed). The asker is told that the
+    /// request was dropped.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// What waits for the asker's node is at its limit, or the reply is over that node's
     /// [`Config::max_message`](crate::Config::max_message). The asker is told, if there is room for that.
     #[error("no room on the way: the asker's node stands still, or takes no message of this length")]

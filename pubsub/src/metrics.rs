@@ -157,13 +157,15 @@ pub struct RequestStats {
     pub timed_out: u64,
     /// Requests or replies for which there was no room on their way.
     pub no_room: u64,
+    /// Requests of another type than the responder takes.
+    pub not_understood: u64,
     /// Answers that came when they were not waited for any more.
     pub late: u64,
     /// Requests that came to this node, its own included.
     pub received: u64,
     /// Replies given.
     pub replied: u64,
-    /// Requests refused: dropped by a responder, or with no room or no responder for them.
+    /// Requests refused: dropped by a responder, of another type than it takes, or with no room or no responder for them.
     pub refused: u64,
     /// Requests that nobody took before their asker gave up.
     pub expired: u64,

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_core::Stream;
 use talkie_discovery::NodeId;
 
-use crate::answer::{Answer, Reply};
+use crate::answer::{Answer, Reply, Unanswered};
 use crate::bus::Bus;
 use crate::error::{Closed, RequestError, SubscribedOnError};
 use crate::io::asker::{NotAsked, Question};
 use crate::io::registry::exchange::{self, Inquiry};
 use crate::node::Node;
 use crate::proto::exchange::Reach;
+use crate::subscription::Form;
 use crate::topic::{ToTopic, Topic, TopicError};
 
 impl Bus {
@@ -44,12 +45,7 @@ impl Bus {
         payload: impl Into<Bytes>,
         within: Duration,
     ) -> Result<Reply, RequestError> {
-        let mut question = self.ask(to.to_topic()?, payload.into(), within, Reach::One).await?;
-        match poll_fn(|cx| question.poll_next(cx)).await {
-            Some(Answer::Reply(reply)) => Ok(reply),
-            Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
-            None => Err(Closed.into()),
-        }
+        self.request_as(Form::BYTES, to.to_topic()?, payload.into(), within).await
     }
 
     /// Asks every responder of the topic, here and on all nodes that are up. The answers come as they are given, and
@@ -64,8 +60,7 @@ impl Bus {
         payload: impl Into<Bytes>,
         within: Duration,
     ) -> Result<Answers, RequestError> {
-        let question = self.ask(to.to_topic()?, payload.into(), within, Reach::All).await?;
-        Ok(Answers { question, node: self.node.clone() })
+        self.request_all_as(Form::BYTES, to.to_topic()?, payload.into(), within).await
     }
 
     /// The nodes that are up and answer the topic, as far as this one knows now: this one, then the others, nearest
@@ -87,6 +82,32 @@ impl Bus {
     pub async fn answered_on(&self, topic: impl ToTopic, nodes: usize) -> Result<(), SubscribedOnError> {
         let topic = topic.to_topic()?;
         Ok(self.node.0.registry.answered_on(&self.state, self.node.id(), &topic, nodes).await?)
+    }
+
+    pub(crate) async fn request_as<T>(
+        &self,
+        form: Form<T>,
+        topic: Topic,
+        payload: Bytes,
+        within: Duration,
+    ) -> Result<Reply<T>, RequestError> {
+        let mut question = self.ask(topic, payload, within, Reach::One).await?;
+        match poll_fn(|cx| question.poll_next(cx)).await.map(|answer| form.read(answer)) {
+            Some(Answer::Reply(reply)) => Ok(reply),
+            Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
+            None => Err(Closed.into()),
+        }
+    }
+
+    pub(crate) async fn request_all_as<T>(
+        &self,
+        form: Form<T>,
+        topic: Topic,
+        payload: Bytes,
+        within: Duration,
+    ) -> Result<Answers<T>, RequestError> {
+        let question = self.ask(topic, payload, within, Reach::All).await?;
+        Ok(Answers { question, node: self.node.clone(), form })
     }
 
     async fn ask(
@@ -112,7 +133,8 @@ impl Bus {
     }
 }
 
-/// The answers to a request to all, as they come; of [`Bus::request_all`].
+/// The answers to a request to all, as they come: as bytes, or as values where they come from
+/// [`Typed::request_all`](crate::Typed::request_all).
 ///
 /// It ends when there was one of every responder, or word that it will not come: an [`Answer::Missing`] for each that
 /// dropped the request, is gone, or was not there in time. It also ends when this node leaves.
@@ -120,27 +142,44 @@ impl Bus {
 /// It is a `Stream`, and [`next`](Self::next) needs no trait for that. What is not read waits, 64 MiB at most; replies beyond
 /// are missing, too. It keeps its node there. Dropping it gives up.
 #[must_use = "dropping it gives up waiting for the answers"]
-pub struct Answers {
+pub struct Answers<T = Bytes> {
     question: Question,
     node: Node,
+    form: Form<T>,
 }
 
-impl Answers {
+impl<T> Answers<T> {
     /// The next answer; `None` when there was one of everybody. Cancel safe.
-    pub async fn next(&mut self) -> Option<Answer> {
-        poll_fn(|cx| self.question.poll_next(cx)).await
+    pub async fn next(&mut self) -> Option<Answer<T>> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer<T>>> {
+        self.question.poll_next(cx).map(|next| next.map(|answer| self.form.read(answer)))
     }
 }
 
-impl Stream for Answers {
-    type Item = Answer;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
-        self.get_mut().question.poll_next(cx)
+impl<T> Form<T> {
+    fn read(&self, answer: Answer) -> Answer<T> {
+        match answer {
+            Answer::Reply(Reply { from, name, payload }) => match (self.decode)(&self.fingerprint, payload) {
+                Ok(payload) => Answer::Reply(Reply { from, name, payload }),
+                Err(error) => Answer::Missing { from, name, why: Unanswered::Malformed(error) },
+            },
+            Answer::Missing { from, name, why } => Answer::Missing { from, name, why },
+        }
     }
 }
 
-impl fmt::Debug for Answers {
+impl<T> Stream for Answers<T> {
+    type Item = Answer<T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Answer<T>>> {
+        self.get_mut().poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Answers<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answers").field("node", &self.node).finish_non_exhaustive()
     }

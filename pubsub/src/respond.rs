@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::io::registry::BusState;
 use crate::io::registry::exchange::NoRoom;
 use crate::node::Node;
 use crate::proto::exchange::Refusal;
+use crate::subscription::Form;
 use crate::topic::{Pattern, ToPattern, Topic};
 
 impl Bus {
@@ -51,20 +52,36 @@ impl Bus {
     /// # Errors
     /// As [`respond`](Self::respond).
     pub fn respond_with(&self, to: impl ToPattern, limits: QueueLimits) -> Result<Requests, RespondError> {
-        let pattern = to.to_pattern()?;
+        self.respond_as(Form::BYTES, to.to_pattern()?, limits)
+    }
+
+    pub(crate) fn respond_as<T>(
+        &self,
+        form: Form<T>,
+        pattern: Pattern,
+        limits: QueueLimits,
+    ) -> Result<Requests<T>, RespondError> {
         let (id, tray) = self.node.0.registry.respond(&self.state, &pattern, limits)?;
-        Ok(Requests { node: self.node.clone(), bus: Arc::clone(&self.state), id, pattern, tray })
+        let held = Held { node: self.node.clone(), bus: Arc::clone(&self.state), id, pattern, tray };
+        Ok(Requests { held, form })
     }
 }
 
-/// Yields the requests on the topics that a pattern wants; of [`Bus::respond`].
+/// Yields the requests on the topics that a pattern wants: as bytes, or as values where it comes from
+/// [`Typed::respond`](crate::Typed::respond).
 ///
 /// It is a `Stream`, and [`next`](Self::next) needs no trait for that. What its asker has given up is left out.
 ///
 /// It keeps its node there. Dropping it ends the responder, at once and also outside of a runtime: what waits in it is dropped,
 /// and the askers are told. Requests that it has given stay good.
 #[must_use = "dropping it ends the responder"]
-pub struct Requests {
+pub struct Requests<T = Bytes> {
+    held: Held,
+    form: Form<T>,
+}
+
+/// What is given back on drop.
+struct Held {
     node: Node,
     bus: Arc<BusState<PeerSender>>,
     id: u64,
@@ -72,42 +89,57 @@ pub struct Requests {
     tray: Arc<Tray<PeerSender>>,
 }
 
-impl Requests {
+impl<T> Requests<T> {
     /// The next request; `None` once the node has left. Cancel safe.
-    pub async fn next(&mut self) -> Option<Request> {
+    pub async fn next(&mut self) -> Option<Request<T>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// What it answers.
     pub fn pattern(&self) -> &Pattern {
-        &self.pattern
+        &self.held.pattern
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Request>> {
-        let taken = self.node.0.registry.exchange.poll_take(&self.tray, cx);
-        taken.map(|asked| asked.map(|asked| Request::new(asked, self.node.clone())))
+    fn poll(&self, cx: &Context<'_>) -> Poll<Option<Request<T>>> {
+        let Held { node, tray, .. } = &self.held;
+        let exchange = &node.0.registry.exchange;
+        loop {
+            let Some(asked) = ready!(exchange.poll_take(tray, cx)) else { return Poll::Ready(None) };
+            let Asked { topic, name, payload, deadline, ticket } = asked;
+            match (self.form.decode)(&self.form.fingerprint, payload) {
+                Ok(payload) => {
+                    let from = ticket.from;
+                    let owed = Owed { node: node.clone(), ticket: Some(ticket) };
+                    return Poll::Ready(Some(Request { topic, from, name, payload, deadline, owed }));
+                }
+                Err(error) => {
+                    tracing::debug!(topic = topic.as_str(), asker = %name, "request refused: {error}");
+                    let _ = exchange.answer(ticket, Err(Refusal::NotUnderstood));
+                }
+            }
+        }
     }
 }
 
-impl Stream for Requests {
-    type Item = Request;
+impl<T> Stream for Requests<T> {
+    type Item = Request<T>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Request>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Request<T>>> {
         self.poll(cx)
     }
 }
 
-impl Drop for Requests {
+impl Drop for Held {
     fn drop(&mut self) {
         self.node.0.registry.unrespond(&self.bus, self.id, &self.tray);
     }
 }
 
-impl fmt::Debug for Requests {
+impl<T> fmt::Debug for Requests<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Requests")
-            .field("bus", &self.bus.name)
-            .field("pattern", &self.pattern)
+            .field("bus", &self.held.bus.name)
+            .field("pattern", &self.held.pattern)
             .finish_non_exhaustive()
     }
 }
@@ -118,7 +150,7 @@ impl fmt::Debug for Requests {
 #[derive(Debug)]
 #[must_use = "dropping a request tells its asker that there will be no reply"]
 #[non_exhaustive]
-pub struct Request {
+pub struct Request<T = Bytes> {
     /// What was asked of.
     pub topic: Topic,
     /// The node that asked.
@@ -126,19 +158,13 @@ pub struct Request {
     /// The name of that node; names may repeat.
     pub name: NodeName,
     /// What was asked.
-    pub payload: Bytes,
+    pub payload: T,
     /// When the asker gives up, as far as it can be told here: a reply that is later is of no use.
     pub deadline: Instant,
     owed: Owed,
 }
 
-impl Request {
-    fn new(asked: Asked<PeerSender>, node: Node) -> Self {
-        let Asked { topic, name, payload, deadline, ticket } = asked;
-        let from = ticket.from;
-        Self { topic, from, name, payload, deadline, owed: Owed { node, ticket: Some(ticket) } }
-    }
-
+impl<T> Request<T> {
     /// Replies. Whether the asker still waits is not known here: a reply that is too late is counted on its side
     /// ([`RequestStats::late`](crate::RequestStats::late)), and is no error on any.
     ///

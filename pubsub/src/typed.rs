@@ -18,6 +18,8 @@ use crate::proto::value::{self, EncodeError};
 use crate::subscription::{Form, Subscription};
 use crate::topic::{ToPattern, ToTopic};
 
+mod exchange;
+
 /// Publishes and subscribes with values instead of bytes; of [`Bus::typed`]. A cheap handle.
 ///
 /// ```no_run
@@ -112,9 +114,7 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
         to: impl ToPattern,
         limits: QueueLimits,
     ) -> Result<Subscription<T>, SubscribeError> {
-        let form =
-            Form { fingerprint: self.fingerprint, decode: |own, payload| value::decode(own, &payload) };
-        Ok(self.bus.subscribe_with(to, limits)?.of(form))
+        Ok(self.bus.subscribe_with(to, limits)?.of(form()))
     }
 
     fn encode(&self, value: &T) -> Result<Bytes, EncodeError> {
@@ -141,6 +141,17 @@ impl<T> fmt::Debug for Typed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Typed").field("bus", self.bus).field("fingerprint", &self.fingerprint).finish()
     }
+}
+
+/// How payloads are read as values of a type.
+fn form<T: DeserializeOwned + 'static>() -> Form<T> {
+    Form { fingerprint: fingerprint::<T>().0, decode: |own, payload| value::decode(own, &payload) }
+}
+
+/// A value as a payload.
+fn encode<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes, EncodeError> {
+    let (fingerprint, readable) = fingerprint::<T>();
+    if readable { value::encode(&fingerprint, value) } else { Err(EncodeError::unreadable()) }
 }
 
 /// That of a type, and whether its values can be read again. Found once per type and process.

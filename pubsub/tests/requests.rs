@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use talkie_pubsub::{
-    Answer, Answers, Bus, ReplyError, Request, RequestError, Requests, RespondError, Unanswered,
+    Answer, Answers, Bus, DecodeError, QueueLimits, ReplyError, Request, RequestError, Requests,
+    RespondError, Unanswered,
 };
 
 mod common;
@@ -248,4 +249,92 @@ async fn large_requests_and_replies_are_whole() {
     let reply = a.request("q", question.clone(), LONG).await.unwrap();
     assert_eq!(reply.payload.len(), question.len() + 2);
     assert!(reply.payload[2..] == question[..]);
+}
+
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Dim {
+    percent: u8,
+}
+
+#[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Was {
+    percent: u8,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_ask_and_answer_and_misfits_are_told_on_both_sides() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let mut requests = b.typed::<Dim>().respond("lamps/*").unwrap();
+    tokio::spawn(async move {
+        while let Some(request) = requests.next().await {
+            let percent = 100 - request.payload.percent;
+            request.reply_typed(&Was { percent }).unwrap();
+        }
+    });
+    soon(a.answered_on("lamps/7", 1)).await.unwrap();
+    let dim = Dim { percent: 30 };
+    let reply = a.typed().request::<Was>("lamps/7", &dim, LONG).await.unwrap();
+    assert_eq!((reply.from, reply.payload), (b.node().id(), Was { percent: 70 }));
+    let other = a.typed().request::<Dim>("lamps/7", &dim, LONG).await;
+    assert!(matches!(other, Err(RequestError::Malformed(DecodeError::OtherType { .. }))), "{other:?}");
+    let other = a.typed().request::<Was>("lamps/7", &Was { percent: 30 }, LONG).await;
+    assert_eq!(other, Err(RequestError::NotUnderstood));
+    assert_eq!(a.request("lamps/7", "brighter", LONG).await, Err(RequestError::NotUnderstood));
+
+    let _bytes = answering(&a, "lamps/*", "own");
+    let mut answers = a.typed().request_all::<Was>("lamps/7", &dim, LONG).await.unwrap();
+    let (mut replied, mut malformed) = (0, 0);
+    while let Some(answer) = soon(answers.next()).await {
+        match answer {
+            Answer::Reply(reply) => {
+                assert_eq!(reply.payload, Was { percent: 70 });
+                replied += 1;
+            }
+            Answer::Missing { why: Unanswered::Malformed(_), from, .. } => {
+                assert_eq!(from, a.node().id());
+                malformed += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((replied, malformed), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_in_a_responder_is_refused_at_once() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a").await, mesh.join("b").await);
+    let limits = QueueLimits { messages: 2, ..QueueLimits::default() };
+    let mut requests = b.respond_with("q", limits).unwrap();
+    soon(a.answered_on("q", 1)).await.unwrap();
+    let asked: Vec<_> = (0..5)
+        .map(|n| {
+            let a = a.clone();
+            tokio::spawn(async move { a.request("q", n.to_string(), LONG).await })
+        })
+        .collect();
+    soon(async {
+        while b.metrics().requests.refused < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for _ in 0..2 {
+        let request = request(&mut requests).await;
+        let payload = request.payload.clone();
+        request.reply(payload).unwrap();
+    }
+    let (mut replies, mut dropped) = (0, 0);
+    for (n, asked) in asked.into_iter().enumerate() {
+        match asked.await.unwrap() {
+            Ok(reply) => {
+                assert_eq!(reply.payload, n.to_string());
+                replies += 1;
+            }
+            Err(RequestError::Dropped) => dropped += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((replies, dropped), (2, 3));
 }

@@ -80,7 +80,7 @@ Waits until as many nodes as --responders answer the topic, asks the nearest of 
 goodbye. That there will be no answer is told at once where it can be: the responder dropped the request, or is gone.
 
 With --all every responder is asked. Each answer is printed as it comes, and whoever gives none is named (`missing`, with \
-why: `dropped`, `gone`, `timeout`, `no_responder` or `no_room`).
+why: `dropped`, `gone`, `timeout`, `no_responder`, `no_room` or `not_understood`).
 
 Without --json control characters are escaped, but for a line feed at the end, and a payload that is not UTF-8 is shown in \
 base64.

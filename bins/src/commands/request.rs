@@ -128,6 +128,7 @@ const fn word(why: &Unanswered) -> &'static str {
         Unanswered::NoResponder => "no_responder",
         Unanswered::Timeout => "timeout",
         Unanswered::NoRoom => "no_room",
+        Unanswered::NotUnderstood => "not_understood",
         _ => "unknown",
     }
 }

@@ -66,7 +66,8 @@ pub(crate) const LINES: &[LineDoc] = &[
         event: "missing",
         printed_by: "request",
         meaning: "With --all: a responder gave no answer, since it dropped the request (dropped), is gone (gone), was not \
-                  there in time (timeout), had just ceased to respond (no_responder), or there was no room on the way (no_room)",
+                  there in time (timeout), had just ceased to respond (no_responder), or there was no room on the way (no_room), or \
+                  it takes typed requests of another type (not_understood)",
         example: r#"{"event":"missing","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","why":"timeout"}"#,
     },
     LineDoc {

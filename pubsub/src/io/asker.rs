@@ -234,6 +234,8 @@ impl RequestStats {
             Unanswered::NoResponder => &mut self.ceased,
             Unanswered::Timeout => &mut self.timed_out,
             Unanswered::NoRoom => &mut self.no_room,
+            Unanswered::NotUnderstood => &mut self.not_understood,
+            Unanswered::Malformed(_) => return,
         } += 1;
     }
 }
@@ -243,6 +245,7 @@ const fn unanswered(why: Missing) -> Unanswered {
         Missing::Refused(Refusal::Dropped) => Unanswered::Dropped,
         Missing::Refused(Refusal::NoResponder) => Unanswered::NoResponder,
         Missing::Refused(Refusal::NoRoom) => Unanswered::NoRoom,
+        Missing::Refused(Refusal::NotUnderstood) => Unanswered::NotUnderstood,
         Missing::Gone => Unanswered::Gone,
         Missing::Late => Unanswered::Timeout,
     }

@@ -72,6 +72,8 @@ pub enum Refusal {
     Dropped,
     /// It is no responder any more.
     NoResponder,
+    /// It made nothing of the payload: it takes values of another type.
+    NotUnderstood,
     /// The reply does not fit: it is over the asker's limit, or what waits for the asker is at its own.
     NoRoom,
 }
@@ -114,6 +116,7 @@ pub fn refusal(number: u64, of: u64, why: Refusal) -> Bytes {
         Refusal::Dropped => 0_u8,
         Refusal::NoResponder => 1,
         Refusal::NoRoom => 2,
+        Refusal::NotUnderstood => 3,
     };
     put(REFUSAL, &(number, of, why)).freeze()
 }
@@ -139,6 +142,7 @@ pub fn decode(body: &Bytes) -> Result<Exchange<'_>, EnvelopeError> {
             let why = match why {
                 1 => Refusal::NoResponder,
                 2 => Refusal::NoRoom,
+                3 => Refusal::NotUnderstood,
                 _ => Refusal::Dropped,
             };
             Ok(Exchange::Answer(Answer { number, of, said: Err(why) }))
@@ -184,7 +188,7 @@ mod tests {
         let body = with(reply(u64::MAX, 2), b"done");
         let said = Ok(Bytes::from_static(b"done"));
         assert_eq!(decode(&body), Ok(Exchange::Answer(Answer { number: u64::MAX, of: 2, said })));
-        for why in [Refusal::Dropped, Refusal::NoResponder, Refusal::NoRoom] {
+        for why in [Refusal::Dropped, Refusal::NoResponder, Refusal::NoRoom, Refusal::NotUnderstood] {
             let body = refusal(7, 1, why);
             assert_eq!(decode(&body), Ok(Exchange::Answer(Answer { number: 7, of: 1, said: Err(why) })));
         }

@@ -120,11 +120,14 @@ impl<P: Outlet> Exchange<P> {
 
     /// Sends an answer to where the request came from.
     pub(crate) fn answer(&self, ticket: Ticket<P>, said: Result<Bytes, Refusal>) -> Result<(), NoRoom> {
-        let counter = if said.is_ok() { &self.replied } else { &self.refused };
-        counter.fetch_add(1, Ordering::Relaxed);
         let Ticket { from, way, number, of } = ticket;
+        let count = |replied| {
+            let counter = if replied { &self.replied } else { &self.refused };
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
         let peer = match way {
             Way::Here(name) => {
+                count(said.is_ok());
                 self.asker.answered(from, name, exchange::Answer { number, of, said });
                 return Ok(());
             }
@@ -135,11 +138,16 @@ impl<P: Outlet> Exchange<P> {
             let flow = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             peer.push(&smallvec![ASKER], flow, payload, body.into(), Hand::Own(Instant::now()))
         };
-        let refuse = |why| push(0, &exchange::refusal(number, of, why).into());
+        let refuse = |why| {
+            count(false);
+            push(0, &exchange::refusal(number, of, why).into())
+        };
         match said {
             Ok(payload) => {
                 let body = body(exchange::reply(number, of), &payload);
-                if push(payload.len(), &body) != Pushed::Overflowed {
+                // Nobody waits at a node that is away: it has given up, or will hear that this one was lost.
+                if push(payload.len(), &body) != Pushed::Overflowed || !peer.is_up() {
+                    count(true);
                     return Ok(());
                 }
                 // Small enough to be taken where the reply was too large for the asker.
