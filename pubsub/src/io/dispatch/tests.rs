@@ -18,6 +18,8 @@ use crate::proto::backlog::Item;
 use crate::proto::replica::Replica;
 use crate::topic::Topic;
 
+mod exchange;
+
 /// Another node, as this one sees it; with a replica of its own for what it says.
 #[derive(Debug, Clone)]
 struct Fake(Arc<State>);
