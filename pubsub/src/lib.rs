@@ -34,6 +34,7 @@
 //! | to | see |
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
+//! | ask, and get an answer | [`Bus::request`], [`Bus::request_all`], [`Bus::respond`] |
 //! | know who is there | [`Node::peers`], [`Node::peer_events`] |
 //! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
 //! | have several buses on one node | [`Node::open`] |
@@ -42,12 +43,13 @@
 //!
 //! # Floor plan
 //! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
-//! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`.
+//! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`. A request passes `request` →
+//! `io::registry::exchange` ‖ `io::exchange` → `io::desk` → `respond`, and its answer goes back to `io::asker`.
 //! ```text
-//! handles  config (settings) · node · bus · typed · subscription · metrics · error
-//! io/      registry (what they share) · fanout ‖ dispatch · queue · outlet (a peer) · counters · keys
-//! proto/   index (pattern_map) · interest · replica · backlog · nouns: envelope · value · fingerprint
-//! nouns    topic · delivery
+//! handles  config (settings) · node · bus · typed · subscription · request ‖ respond · metrics · error
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · exchange (asker ‖ desk) · outlet (a peer) · counters · keys
+//! proto/   index (pattern_map) · interest · replica · backlog · pending · nouns: envelope · exchange · value · fingerprint
+//! nouns    topic · delivery · answer
 //! ```
 
 mod answer;

@@ -221,6 +221,22 @@ fn too_late_is_an_error_of_its_own_and_a_late_reply_is_only_counted() {
 }
 
 #[test]
+fn a_command_is_ended_with_all_that_it_started() {
+    let mesh = Mesh::new();
+    for timeout in ["0.5", NEVER] {
+        let node = mesh.reply("node", "q", &["--exec", "sleep 300 & sleep 300"]);
+        let asked = request(&mesh, &["q", "x", "--timeout", timeout]).spawn();
+        node.next("request");
+        if timeout != NEVER {
+            node.expect_log("longer than the asker waits", SOON);
+        }
+        // Whatever still ran would hold its standard error open, which this waits for.
+        node.leaves();
+        asked.exits(1, SOON);
+    }
+}
+
+#[test]
 fn payloads_over_a_limit_are_told() {
     let mesh = Mesh::new();
     let node = mesh.reply("node", "q/**", &["--exec", "head -c 2000 /dev/zero", "--max-message", "3000"]);
