@@ -136,8 +136,8 @@ deliveries! {
     malformed,
 }
 
-/// Requests made here and requests taken here, on all buses. Each node that was asked counts, and each responder that was given
-/// a request.
+/// Requests made here and requests taken here, on all buses. Of a request to all, what becomes of it counts for each responder
+/// (for each node, where that is gone or late).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RequestStats {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::sys::signal::Signal;
@@ -175,8 +175,7 @@ fn a_responder_that_stands_still_is_gone_when_it_is_told_down() {
     let mut asker = asker(&mesh);
     asker.feed("q 20000 before");
     asker.expect("reply", |line| line["asked"] == "before", SOON);
-    node.signal(Signal::SIGSTOP);
-    let at = Instant::now();
+    let at = node.signal(Signal::SIGSTOP);
     asker.feed("q 60000 frozen");
     let gone = asker.expect_line("failed", |line| line["asked"] == "frozen", SOON);
     assert_eq!(gone.json.unwrap()["why"], "the responder is gone");
@@ -270,7 +269,7 @@ fn concurrent_requests_get_their_own_answers() {
         [mesh.reply("even", "q/0", &["--exec", slowly]), mesh.reply("odd", "q/1", &["--exec", slowly])];
     let mut asker = asker(&mesh);
     for n in 0..QUESTIONS {
-        asker.feed(&format!("q/{} 20000 {n}", n % 2));
+        asker.feed(format!("q/{} 20000 {n}", n % 2));
     }
     asker.expect_count("reply", QUESTIONS, SOON + SOON);
     let mut seen = BTreeSet::new();
@@ -301,4 +300,24 @@ fn a_signal_ends_both_with_exit_0() {
         node.signal(signal);
         node.exits(0, SOON);
     }
+}
+
+#[test]
+fn reply_prints_what_the_contract_lists() {
+    let mesh = Mesh::new();
+    let node = mesh.reply("node", "q", &["--echo"]);
+    let plain = mesh.talkie("reply").name("plain").args(["p", "--echo"]).spawn_plain();
+    request(&mesh, &["q", "x"]).run().exits(0);
+    request(&mesh, &["p", "x"]).run().exits(0);
+    for event in ["peer_up", "request", "peer_down"] {
+        node.expect(event, |line| line["name"] == "asker", SOON);
+    }
+    let printed = ["joined", "subscribed", "peer_up", "request", "peer_down"];
+    for line in node.lines() {
+        let json = line.json.unwrap();
+        assert!(printed.iter().any(|known| json["event"] == *known), "{json}");
+    }
+    plain.terminate();
+    let text = String::from_utf8(plain.stdout()).unwrap();
+    assert!(text.contains("listening to p\n") && text.contains("\np asked by asker x\n"), "{text}");
 }

@@ -98,13 +98,13 @@ impl<P> Tray<P> {
 
     /// Puts a request in; given back where there is no room, or nobody reads any more. One that is longer than the limit
     /// alone waits where no other does.
-    pub(super) fn put(&self, asked: Asked<P>) -> Result<(), Asked<P>> {
+    pub(super) fn put(&self, asked: Asked<P>) -> Option<Asked<P>> {
         let mut state = lock(&self.0);
         let QueueLimits { messages, bytes } = state.limits;
         let charge = charge(&asked);
         let fits = state.waiting.len() < messages && state.bytes.saturating_add(charge) <= bytes;
         if state.closed || !(fits || state.waiting.is_empty()) {
-            return Err(asked);
+            return Some(asked);
         }
         state.bytes += charge;
         state.waiting.push_back(asked);
@@ -113,7 +113,7 @@ impl<P> Tray<P> {
         if let Some(reader) = reader {
             reader.wake();
         }
-        Ok(())
+        None
     }
 
     /// The oldest request; none behind the last, when it was closed.

@@ -4,6 +4,7 @@ pub(crate) mod asker;
 pub(crate) mod counters;
 pub(crate) mod desk;
 pub(crate) mod dispatch;
+pub(crate) mod exchange;
 pub(crate) mod fanout;
 pub(crate) mod keys;
 mod order;

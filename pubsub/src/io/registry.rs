@@ -10,21 +10,20 @@ use talkie_transport::Interest;
 use tokio::sync::Notify;
 
 use super::counters::Counters;
-use super::desk::Desk;
-use super::order::Order;
+use super::exchange::Exchange;
 use super::outlet::Outlet;
 use super::queue::Queue;
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::metrics::Deliveries;
-use crate::proto::index::Index;
-use crate::proto::interest::{OwnInterests, Role};
-use crate::proto::replica::{Change, ControlError, Replica, Wanted};
+use crate::proto::interest::OwnInterests;
+use crate::proto::replica::{Change, ControlError, Replica};
 use crate::topic::{BusName, Pattern, Topic};
 
+mod bus;
 pub(crate) mod exchange;
 
-use exchange::Exchange;
+pub(crate) use bus::BusState;
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
 const MAX_FORGOTTEN: usize = 1_024;
@@ -60,16 +59,6 @@ pub(super) struct Members<P: Outlet> {
     pub(super) refused: u64,
     /// Reused for each control frame.
     frame: Vec<u8>,
-}
-
-/// A bus that was opened here. It stays while the node lives, for its sequence must not begin again.
-#[derive(Debug)]
-pub(crate) struct BusState<P: Outlet> {
-    pub(crate) name: BusName,
-    pub(super) index: Index<P, Arc<Local>>,
-    responders: Index<P, Arc<Desk<P>>>,
-    /// Held while one is matched and pushed, so that order is the same for all.
-    pub(super) order: Mutex<Order<P>>,
 }
 
 /// An own interest: the subscriptions that share a pattern.
@@ -354,26 +343,6 @@ impl<P: Outlet> Members<P> {
             // Without a link the frame is lost, as the next link's snapshot expects.
             peer.control(&self.frame);
             self.frame.clear();
-        }
-    }
-}
-
-impl<P: Outlet> BusState<P> {
-    fn new(name: BusName) -> Self {
-        Self { name, index: Index::default(), responders: Index::default(), order: Mutex::default() }
-    }
-
-    fn set_remote(&self, peer: &P, wanted: &Wanted, interest: Interest) {
-        match wanted.role {
-            Role::Subscriber => self.index.set_remote(peer, &wanted.pattern, interest),
-            Role::Responder => self.responders.set_remote(peer, &wanted.pattern, interest),
-        }
-    }
-
-    fn remove_remote(&self, peer: &P, wanted: &Wanted, id: u64) {
-        match wanted.role {
-            Role::Subscriber => self.index.remove_remote(peer, &wanted.pattern, id),
-            Role::Responder => self.responders.remove_remote(peer, &wanted.pattern, id),
         }
     }
 }

@@ -70,13 +70,16 @@ pub(super) fn overview() -> String {
 }
 
 /// When the pages last said something else; fixed, so that the same sources give the same pages.
-const CHANGED: &str = "2026-11-24";
+const CHANGED: &str = "2026-11-25";
 
 /// The variables that are no settings.
 const VARIABLES: &[(&str, &str)] = &[
     ("RUST_LOG", "What to log, where `--log` does not say: a level, or levels by module."),
     ("NO_COLOR", "If set, nothing is coloured, as nothing is where the output is no terminal."),
-    ("NOTIFY_SOCKET", "Where a service manager wants to hear of `join` and `sub`, as in sd_notify(3)."),
+    (
+        "NOTIFY_SOCKET",
+        "Where a service manager wants to hear of `join`, `sub` and `reply`, as in sd_notify(3).",
+    ),
     ("JOURNAL_STREAM", "Which stream leads to the journal: there, logs have a priority and no time."),
     ("CREDENTIALS_DIRECTORY", "Where a service manager keeps credentials: a secret there is not warned of."),
 ];

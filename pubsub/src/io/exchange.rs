@@ -1,0 +1,176 @@
+//! The requests and answers of one node: what is put before responders here, and the way back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use dashmap::DashMap;
+use smallvec::smallvec;
+use talkie_transport::{Body, Hand, LARGE, Pushed};
+
+use super::asker::Asker;
+use super::desk::{Asked, Desk, Ticket, Tray, Way};
+use super::outlet::Outlet;
+use crate::metrics::RequestStats;
+use crate::proto::exchange::{self, ASKER, Reach, Refusal};
+
+/// The requests and answers of one node.
+#[derive(Debug)]
+pub(crate) struct Exchange<P> {
+    /// Responders here by the id of their interest.
+    pub(super) desks: DashMap<u64, Arc<Desk<P>>>,
+    pub(super) asker: Arc<Asker>,
+    /// Counts requests, so that responders here take turns.
+    turn: AtomicUsize,
+    received: AtomicU64,
+    replied: AtomicU64,
+    refused: AtomicU64,
+    expired: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// A reply was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl<P> Default for Exchange<P> {
+    fn default() -> Self {
+        Self {
+            desks: DashMap::new(),
+            asker: Arc::default(),
+            turn: AtomicUsize::new(0),
+            received: AtomicU64::new(0),
+            replied: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<P: Outlet> Exchange<P> {
+    /// A peer was told down: no answer of it is waited for.
+    pub(super) fn gone(&self, peer: &P) {
+        self.asker.gone(peer.id());
+    }
+
+    /// Requests to a responder here, or answers, were lost on their way. Whoever sent a request was told at once.
+    pub(super) fn lost(&self, id: u64, count: u64) {
+        if id == ASKER.id || self.desks.contains_key(&id) {
+            self.lost.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The counters of both sides.
+    pub(super) fn stats(&self) -> RequestStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RequestStats {
+            received: get(&self.received),
+            replied: get(&self.replied),
+            refused: get(&self.refused),
+            expired: get(&self.expired),
+            lost: get(&self.lost),
+            ..self.asker.stats()
+        }
+    }
+
+    /// The next request of a tray that is not too late to be answered.
+    pub(crate) fn poll_take(&self, tray: &Tray<P>, cx: &Context<'_>) -> Poll<Option<Asked<P>>> {
+        loop {
+            match tray.poll_take(cx) {
+                Poll::Ready(Some(asked)) if asked.deadline <= Instant::now() => {
+                    self.expired.fetch_add(1, Ordering::Relaxed);
+                }
+                polled => return polled,
+            }
+        }
+    }
+
+    /// Sends an answer to where the request came from.
+    pub(crate) fn answer(&self, ticket: Ticket<P>, said: Result<Bytes, Refusal>) -> Result<(), NoRoom> {
+        let Ticket { from, way, number, of } = ticket;
+        let count = |replied| {
+            let counter = if replied { &self.replied } else { &self.refused };
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        let peer = match way {
+            Way::Here(name) => {
+                count(said.is_ok());
+                self.asker.answered(from, name, exchange::Answer { number, of, said });
+                return Ok(());
+            }
+            Way::Peer(peer) => peer,
+        };
+        let push = |payload: usize, body: &Body| {
+            // Answers need no order among each other: none waits for a large one before it.
+            let flow = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            peer.push(&smallvec![ASKER], flow, payload, body.into(), Hand::Own(Instant::now()))
+        };
+        let refuse = |why| {
+            count(false);
+            push(0, &exchange::refusal(number, of, why).into())
+        };
+        match said {
+            Ok(payload) => {
+                let body = body(exchange::reply(number, of), &payload);
+                // Nobody waits at a node that is away: it has given up, or will hear that this one was lost.
+                if push(payload.len(), &body) != Pushed::Overflowed || !peer.is_up() {
+                    count(true);
+                    return Ok(());
+                }
+                // Small enough to be taken where the reply was too large for the asker.
+                let _ = refuse(Refusal::NoRoom);
+                Err(NoRoom)
+            }
+            Err(why) => {
+                let _ = refuse(why);
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a request before responders here. Whoever cannot take it refuses.
+    pub(super) fn place(&self, desks: &[Arc<Desk<P>>], reach: Reach, mut asked: Asked<P>) {
+        let trays: Vec<_> = desks.iter().flat_map(|desk| desk.trays().to_vec()).collect();
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let refuse = |ticket, why| {
+            let _ = self.answer(ticket, Err(why));
+        };
+        if trays.is_empty() {
+            asked.ticket.of = 0;
+            return refuse(asked.ticket, Refusal::NoResponder);
+        }
+        match reach {
+            Reach::One => {
+                let first = self.turn.fetch_add(1, Ordering::Relaxed) % trays.len();
+                for tray in trays.iter().cycle().skip(first).take(trays.len()) {
+                    match tray.put(asked) {
+                        None => return,
+                        Some(back) => asked = back,
+                    }
+                }
+                refuse(asked.ticket, Refusal::Dropped);
+            }
+            Reach::All => {
+                asked.ticket.of = trays.len() as u64;
+                for tray in &trays {
+                    if let Some(back) = tray.put(asked.clone()) {
+                        refuse(back.ticket, Refusal::Dropped);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Head and payload; a large payload is shared and not copied.
+pub(super) fn body(mut head: BytesMut, payload: &Bytes) -> Body {
+    if payload.len() > LARGE {
+        return Body::new(head.freeze(), payload.clone());
+    }
+    head.reserve(payload.len());
+    head.put_slice(payload);
+    head.freeze().into()
+}
