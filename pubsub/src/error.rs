@@ -97,7 +97,8 @@ pub enum RequestError {
     /// The responder dropped the request, or had no room for one more. Told at once.
     #[error("the responder dropped the request")]
     Dropped,
-    /// The responder's node left or was told down while the request was under way; it may have acted on it. Told at once.
+    /// The responder's node left or was told down while the request was under way; it may have acted on it, and a request that had
+    /// not reached it is not acted on when it is back. Told at once.
     #[error("the responder is gone")]
     Gone,
     /// The request or its reply found no room on its way: what waits for the other node is at its limit, or it is over the

@@ -9,8 +9,9 @@ use nix::sys::signal::Signal;
 use talkie_tests::{
     SLACK, SOON,
     command::Talkie,
+    hosts::{Fault, Lan, require_root},
     lines::payload,
-    mesh::{Member, Mesh},
+    mesh::{Member, Mesh, keygen},
 };
 
 /// Longer than any test: whoever waits for it has not been told at once.
@@ -187,6 +188,28 @@ fn a_responder_that_stands_still_is_gone_when_it_is_told_down() {
     asker.feed("stats");
     let stats = asker.next("stats");
     assert_eq!((&stats["requests"]["gone"], &stats["requests"]["late"]), (&1.into(), &1.into()), "{stats}");
+}
+
+#[test]
+fn a_request_to_a_responder_that_was_told_gone_is_not_acted_on_later() {
+    if !require_root() {
+        return;
+    }
+    let (lan, secret) = (Lan::new(2), keygen());
+    let node = Member::start(lan.host(1).talkie("reply", &secret).name("node").args(["q", "--echo"]));
+    let program = Talkie::program(env!("CARGO_BIN_EXE_talkie-asker"), "asker").env("TALKIE_SECRET", &secret);
+    let mut asker = Member::joined(program.host(&lan.host(2).namespace()).spawn_plain(), SOON);
+    asker.feed("q 20000 before");
+    asker.expect("reply", |line| line["asked"] == "before", SOON);
+    let cut = lan.inject(Fault::Isolate(vec![1, 2]));
+    asker.feed("q 60000 cut");
+    let gone = asker.expect("failed", |line| line["asked"] == "cut", SOON);
+    assert_eq!(gone["why"], "the responder is gone");
+    cut.heal();
+    asker.feed("q 20000 after");
+    asker.expect("reply", |line| line["asked"] == "after", SOON);
+    let asked: Vec<_> = node.events(&["request"]).iter().map(|line| line["payload"].clone()).collect();
+    assert_eq!(asked, ["before", "after"], "{}", node.story());
 }
 
 #[test]

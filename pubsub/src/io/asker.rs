@@ -103,6 +103,11 @@ impl Asker {
         });
     }
 
+    /// The number up to which a node owes nothing.
+    pub(super) fn settled(&self, node: &NodeId) -> u64 {
+        lock(&self.0).pending.settled(node)
+    }
+
     /// Nothing is asked any more, and no answer comes.
     pub(super) fn close(&self) {
         let mut state = lock(&self.0);

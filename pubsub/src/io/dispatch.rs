@@ -39,6 +39,7 @@ impl<P: Outlet> Registry<P> {
             Inbound::Forgotten => {
                 self.in_doubt.fetch_add(from.take_in_doubt(), Ordering::AcqRel);
                 self.members().forgotten(from);
+                self.exchange.forgotten(from);
                 self.wake_waiters();
             }
             _ => {}
@@ -128,6 +129,9 @@ impl<P: Outlet> Registry<P> {
     }
 
     fn control(&self, from: &P, frame: &[u8]) {
+        if self.exchange.control(from, frame) {
+            return;
+        }
         let changed = self.members().control(from, frame);
         match changed {
             Ok(true) => self.wake_waiters(),
@@ -143,6 +147,7 @@ impl<P: Outlet> Registry<P> {
         if self.check_open().is_err() {
             return;
         }
+        self.exchange.linked(from);
         let told = self.members().linked(from);
         if let Some(told) = told {
             self.lost(from, told);

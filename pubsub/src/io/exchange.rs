@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use dashmap::DashMap;
 use smallvec::smallvec;
+use talkie_discovery::NodeId;
 use talkie_transport::{Body, Hand, LARGE, Pushed};
 
 use super::asker::Asker;
@@ -22,6 +23,8 @@ pub(crate) struct Exchange<P> {
     /// Responders here by the id of their interest.
     pub(super) desks: DashMap<u64, Arc<Desk<P>>>,
     pub(super) asker: Arc<Asker>,
+    /// Up to which number each peer waits for nothing any more.
+    settled: DashMap<NodeId, u64>,
     /// Counts requests, so that responders here take turns.
     turn: AtomicUsize,
     received: AtomicU64,
@@ -40,6 +43,7 @@ impl<P> Default for Exchange<P> {
         Self {
             desks: DashMap::new(),
             asker: Arc::default(),
+            settled: DashMap::new(),
             turn: AtomicUsize::new(0),
             received: AtomicU64::new(0),
             replied: AtomicU64::new(0),
@@ -54,6 +58,35 @@ impl<P: Outlet> Exchange<P> {
     /// A peer was told down: no answer of it is waited for.
     pub(super) fn gone(&self, peer: &P) {
         self.asker.gone(peer.id());
+    }
+
+    /// A link: before anything that is sent again on it, the peer is told what nobody waits for any more.
+    pub(super) fn linked(&self, peer: &P) {
+        let number = self.asker.settled(&peer.id());
+        if number > 0 {
+            peer.control(&exchange::settled(number));
+        }
+    }
+
+    /// A peer's word of that. Whether the control frame was one.
+    pub(super) fn control(&self, peer: &P, frame: &[u8]) -> bool {
+        let Some(settled) = exchange::decode_settled(frame) else { return false };
+        if let Ok(number) = settled {
+            self.settled.insert(peer.id(), number);
+        }
+        true
+    }
+
+    /// A peer is owed nothing any more.
+    pub(super) fn forgotten(&self, peer: &P) {
+        self.settled.remove(&peer.id());
+    }
+
+    /// Whether the peer still waits for an answer to this; counted where not.
+    pub(super) fn is_awaited(&self, peer: &P, number: u64) -> bool {
+        let awaited = self.settled.get(&peer.id()).is_none_or(|settled| *settled < number);
+        self.expired.fetch_add(u64::from(!awaited), Ordering::Relaxed);
+        awaited
     }
 
     /// Requests to a responder here, or answers, were lost on their way. Whoever sent a request was told at once.

@@ -8,6 +8,9 @@
 //! | 2 | reply | number of the request, how many responders of the node answer it |
 //! | 3 | refusal | as a reply, and why; no payload |
 //!
+//! On every new link the asker says first up to which number nothing is waited for any more, in a control frame beside
+//! those of the [`replica`](super::replica): what is owed across links must not be acted on long after its asker gave up.
+//!
 //! A request travels for the interests of responders. An answer travels for [`ASKER`].
 
 use std::time::Duration;
@@ -26,6 +29,9 @@ const PUBLISH: u8 = 0;
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const REFUSAL: u8 = 3;
+
+/// A control frame of this kind: number up to which all is settled.
+const SETTLED: u8 = 8;
 
 /// Flag of a request: every responder is to answer.
 const ALL: u8 = 1;
@@ -121,6 +127,17 @@ pub fn refusal(number: u64, of: u64, why: Refusal) -> Bytes {
     put(REFUSAL, &(number, of, why)).freeze()
 }
 
+/// The control frame that says that no request up to this number is waited for.
+pub fn settled(number: u64) -> Bytes {
+    put(SETTLED, &number).freeze()
+}
+
+/// What such a frame says; none where the frame is none.
+pub fn decode_settled(frame: &[u8]) -> Option<Result<u64, EnvelopeError>> {
+    let fields = frame.strip_prefix(&[SETTLED])?;
+    Some(take(fields).map(|(number, _)| number))
+}
+
 /// Reads a body; costs no memory, since everything in the result borrows from it.
 pub fn decode(body: &Bytes) -> Result<Exchange<'_>, EnvelopeError> {
     let (&kind, fields) = body.split_first().ok_or(EnvelopeError::Malformed)?;
@@ -214,6 +231,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_frame_says_what_is_settled() {
+        assert_eq!(decode_settled(&settled(300)), Some(Ok(300)));
+        assert_eq!(decode_settled(&settled(300)[..2]), Some(Err(EnvelopeError::Malformed)));
+        assert_eq!((decode_settled(&[]), decode_settled(&[1, 2])), (None, None));
     }
 
     #[test]

@@ -148,6 +148,13 @@ impl<N: Clone + PartialEq> Pending<N> {
         }
     }
 
+    /// The number up to which this node owes nothing.
+    pub fn settled(&self, node: &N) -> u64 {
+        let owes = |asked: &Question<N>| asked.owing.iter().any(|owing| owing.node == *node);
+        let oldest = self.questions.iter().filter(|(_, asked)| owes(asked)).map(|(number, _)| *number).min();
+        oldest.map_or(self.last, |oldest| oldest - 1)
+    }
+
     /// Nobody waits for the answers any more. No event follows.
     pub fn handle_cancelled(&mut self, question: u64) {
         if let Some(asked) = self.questions.remove(&question) {

@@ -166,6 +166,9 @@ impl<P: Outlet> Registry<P> {
     }
 
     fn requested(&self, from: &P, name: &NodeName, interests: &[Interest], request: exchange::Request<'_>) {
+        if !self.exchange.is_awaited(from, request.number) {
+            return;
+        }
         let topic: Topic = match request.topic.parse() {
             Ok(topic) => topic,
             Err(error) => return note(&self.counters.malformed, from, &error),

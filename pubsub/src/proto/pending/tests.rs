@@ -91,6 +91,20 @@ fn what_is_late_is_counted_and_never_given() {
 }
 
 #[test]
+fn what_a_node_owes_no_more_is_settled() {
+    let (mut pending, now) = (Pending::default(), Instant::now());
+    assert_eq!(pending.settled(&'a'), 0);
+    let first = pending.ask(now + SECOND, ['a', 'b']).unwrap();
+    let second = pending.ask(now + SECOND, ['a']).unwrap();
+    assert_eq!((pending.settled(&'a'), pending.settled(&'c')), (first - 1, second));
+    assert!(pending.handle_answer(now, first, &'a', 1, None));
+    assert_eq!((pending.settled(&'a'), pending.settled(&'b')), (first, first - 1));
+    pending.handle_gone(&'b');
+    pending.handle_timeout(now + SECOND);
+    assert_eq!((pending.settled(&'a'), pending.settled(&'b')), (second, second));
+}
+
+#[test]
 fn nobody_hears_of_a_question_that_was_cancelled() {
     let (mut pending, now) = (Pending::default(), Instant::now());
     let asked = pending.ask(now + SECOND, ['a']).unwrap();

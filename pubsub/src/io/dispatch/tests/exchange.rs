@@ -309,6 +309,29 @@ fn a_reply_without_room_is_told_on_both_sides() {
     assert_eq!(node.registry.exchange.stats().lost, 5);
 }
 
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_acted_on_when_it_comes_on_the_next_link() {
+    let (node, peer) = linked(1);
+    peer.responds(&node, "q");
+    let mut question = node.ask("q", Reach::One).unwrap();
+    node.registry.handle(&peer, Inbound::Down);
+    assert_eq!(next(&mut question), missing(Unanswered::Gone));
+    lock(&peer.0.frames).clear();
+    node.registry.handle(&peer, Inbound::Linked);
+    assert_eq!(lock(&peer.0.frames)[0], exchange::settled(1), "ahead of all else");
+
+    assert_eq!(peer.sent().len(), 1, "the request");
+    let (id, tray) = node.respond("q", 8);
+    node.registry.handle(&peer, Inbound::Control(&exchange::settled(2)));
+    for number in 1..=3 {
+        node.asked(&peer, &[id], number, Reach::One, "q");
+    }
+    assert_eq!(node.registry.exchange.stats().expired, 2);
+    assert!(node.take(&tray).is_some() && node.take(&tray).is_none());
+    assert_eq!(peer.refusals(), []);
+    assert_eq!(node.registry.counters.control.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn nonsense_is_counted() {
     let (node, peer) = linked(1);
