@@ -17,8 +17,10 @@ use talkie_tests::{
 /// Longer than any test: whoever waits for it has not been told at once.
 const NEVER: &str = "60";
 
-/// A command of the shell that works until it is killed, or the process that started it is gone.
-const WORKS_FOREVER: &str = "while kill -0 $PPID; do sleep 0.05; done";
+/// A command of the shell that works until it is killed, or the process that started it is gone: who kills that waits until
+/// it is [`AT_WORK`], for it may not know its parent before.
+const WORKS_FOREVER: &str = "echo at work >&2; while kill -0 $PPID; do sleep 0.05; done";
+const AT_WORK: &str = "at work";
 
 fn request(mesh: &Mesh, args: &[&str]) -> Talkie {
     mesh.talkie("request").name("asker").args(args)
@@ -107,7 +109,7 @@ fn of_all_whoever_does_not_answer_is_named() {
     asked.next("reply");
     let dropped = asked.next("missing");
     assert_eq!((dropped["node"].as_str(), dropped["why"].as_str()), (Some(&*fails.id), Some("dropped")));
-    dies.next("request");
+    dies.expect_log(AT_WORK, SOON);
     let at = dies.kill();
     let gone = asked.expect_line("missing", |line| line["why"] == "gone", SOON);
     assert_eq!(gone.json.as_ref().unwrap()["node"], *dies.id);
@@ -158,7 +160,7 @@ fn a_responder_that_dies_at_work_is_told_at_once() {
     for (signal, code) in [(Signal::SIGKILL, None), (Signal::SIGTERM, Some(0))] {
         let node = mesh.reply("node", "q", &["--exec", WORKS_FOREVER]);
         let asked = request(&mesh, &["q", "x", "--timeout", NEVER]).spawn();
-        node.next("request");
+        node.expect_log(AT_WORK, SOON);
         let at = node.signal(signal);
         let (status, ended) = asked.wait_line(SOON);
         assert_eq!(status.code(), Some(1), "{}", asked.story());
