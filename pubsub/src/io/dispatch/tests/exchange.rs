@@ -44,8 +44,8 @@ impl Node {
 
     fn arrives(&self, fake: &Fake, ids: &[u64], body: Bytes) {
         let interests: Vec<_> = ids.iter().map(|&id| Interest { id, epoch: 0 }).collect();
-        let arrived = [Arrival { interests: interests.into(), body }];
-        let _ = self.registry.handle(fake, Inbound::Messages(&arrived));
+        let mut arrived = vec![Arrival { interests: interests.into(), body }];
+        let _ = self.registry.handle(fake, Inbound::Messages(&mut arrived));
     }
 
     /// What waits for a responder.
@@ -123,7 +123,7 @@ async fn messages_go_to_subscribers_and_requests_to_responders() {
         (node.nodes("a/b"), node.registry.responders(&node.bus, OWN, &"a/b".parse().unwrap()).len()),
         (1, 1)
     );
-    assert_eq!(node.bus.publish_now(&publication("a/b")).nodes, 1);
+    assert_eq!(node.bus.publish_now(publication("a/b").lent()).nodes, 1);
     assert_eq!(peer.sent()[0].0[..], [wants]);
     let mut question = node.ask("a/b", Reach::One).unwrap();
     let sent = peer.sent();
