@@ -13,11 +13,12 @@ use talkie_discovery::NodeId;
 use talkie_transport::{InDoubt, PeerSender};
 
 use crate::delivery::{QueueLimits, Receipt};
-use crate::error::{FlushError, PublishError, SubscribeError, SubscribedOnError};
+use crate::error::{FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
 use crate::io::registry::BusState;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::presence::Presence;
 use crate::publisher::Publisher;
 use crate::subscription::Subscription;
 use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
@@ -139,6 +140,17 @@ impl Bus {
     /// milliseconds); from then on it is known.
     pub fn typed<T: Serialize + DeserializeOwned + 'static>(&self) -> Typed<'_, T> {
         Typed::new(self)
+    }
+
+    /// Who is present on a topic, on all nodes: to track keys, and to list and watch them. A topic's presence and its
+    /// messages have nothing to do with each other but the name.
+    ///
+    /// # Errors
+    /// For an invalid topic, and after the node has left.
+    pub fn presence(&self, topic: impl ToTopic) -> Result<Presence, PresenceError> {
+        let topic = topic.to_topic()?;
+        self.node.0.registry.check_open()?;
+        Ok(Presence::new(self.node.clone(), Arc::clone(&self.state), topic))
     }
 
     /// Waits until at least this many other nodes are up and want the topic.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::answer::Unanswered;
+use crate::proto::presence::Full;
 use crate::proto::value::{DecodeError, EncodeError};
 use crate::topic::{PatternError, TopicError};
 
@@ -60,6 +61,50 @@ pub enum SubscribeError {
     Closed(#[from] Closed),
 }
 
+/// Why there is no presence of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PresenceError {
+    /// What was given is no topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why a key was not tracked, or not updated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    /// The key is empty or too long; only of [`Presence::track`](crate::Presence::track).
+    #[error("a key of {given} bytes is not one of 1 to {limit}")]
+    Key {
+        /// Its length in bytes.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// The meta does not serialise.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The meta is too long.
+    #[error("a meta of {given} encoded bytes is over the limit of {limit}")]
+    MetaTooLarge {
+        /// Its length in bytes, encoded.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// This node tracks as much as it may; other nodes would refuse more.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why waiting for subscribers ended without them.
 /// Why waiting for subscribers, or responders, ended without them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

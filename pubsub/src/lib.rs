@@ -34,6 +34,8 @@
 //! | to | see |
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
+//! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
+//! | know who is present on a topic, with what | [`Bus::presence`] |
 //! | ask, and get an answer | [`Bus::request`], [`Bus::request_all`], [`Bus::respond`] |
 //! | know who is there | [`Node::peers`], [`Node::peer_events`] |
 //! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
@@ -46,9 +48,11 @@
 //! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`. A request passes `request` →
 //! `io::registry::exchange` ‖ `io::exchange` → `io::desk` → `respond`, and its answer goes back to `io::asker`.
 //! ```text
-//! handles  config (settings) · node · bus · typed · subscription · request ‖ respond · metrics · error
-//! io/      registry (what they share) · fanout ‖ dispatch · queue · exchange (asker ‖ desk) · outlet (a peer) · counters · keys
-//! proto/   index (pattern_map) · interest · replica · backlog · pending · nouns: envelope · exchange · value · fingerprint
+//! handles  config (settings) · node · bus · typed · subscription · request ‖ respond · presence · metrics · error
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · exchange (asker ‖ desk) · presences · outlet (a peer) ·
+//!          counters · keys
+//! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
+//!          value · fingerprint
 //! nouns    topic · delivery · answer
 //! ```
 
@@ -61,6 +65,7 @@ mod error;
 mod io;
 mod metrics;
 mod node;
+mod presence;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
 mod publisher;
@@ -77,14 +82,16 @@ pub use bytes::Bytes;
 pub use config::Config;
 pub use delivery::{Delivery, Message, QueueLimits, Receipt};
 pub use error::{
-    Closed, FlushError, JoinError, PublishError, ReplyError, RequestError, RespondError, SubscribeError,
-    SubscribedOnError,
+    Closed, FlushError, JoinError, PresenceError, PublishError, ReplyError, RequestError, RespondError,
+    SubscribeError, SubscribedOnError, TrackError,
 };
 pub use metrics::{
     Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
 };
 pub use node::Node;
+pub use presence::{Presence, PresenceChange, PresenceChanges, Present, Tracked};
 pub use proto::fingerprint::Fingerprint;
+pub use proto::presence::Full;
 pub use proto::value::{DecodeError, EncodeError};
 pub use publisher::Publisher;
 pub use request::Answers;

@@ -181,10 +181,12 @@ pub struct RefusedStats {
     pub malformed: u64,
     /// Messages on a topic that the subscription which they were sent for does not want, or sent twice.
     pub mismatched: u64,
-    /// Announcements of subscriptions that are none.
+    /// Announcements of subscriptions and of presence that are none.
     pub control: u64,
     /// Peers of which some subscriptions were refused, since they have more than 65,536, or than fit in 16 MiB.
     pub subscribers: u64,
+    /// Peers of which some presence was refused, since they track more than 65,536 keys, or than fit in 64 MiB.
+    pub trackers: u64,
 }
 
 /// Memory in use by what waits. All are gauges, in bytes unless said otherwise.
@@ -199,6 +201,10 @@ pub struct MemoryStats {
     pub subscriptions_bytes: u64,
     /// The same, in deliveries.
     pub subscriptions_waiting: u64,
+    /// For keys that are present, of this node and all others that are up: texts, metas and 320 for each.
+    pub presence_bytes: u64,
+    /// The same, in keys.
+    pub presence_keys: u64,
     /// For large messages from other nodes that are not whole yet; 256 MiB at most, or twice the largest.
     pub assembling_bytes: u64,
     /// Large messages that wait for such memory, in messages: their senders wait with them.

@@ -149,13 +149,13 @@ fn form<T: DeserializeOwned + 'static>() -> Form<T> {
 }
 
 /// A value as a payload.
-fn encode<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes, EncodeError> {
+pub(crate) fn encode<T: Serialize + DeserializeOwned + 'static>(value: &T) -> Result<Bytes, EncodeError> {
     let (fingerprint, readable) = fingerprint::<T>();
     if readable { value::encode(&fingerprint, value) } else { Err(EncodeError::unreadable()) }
 }
 
 /// That of a type, and whether its values can be read again. Found once per type and process.
-fn fingerprint<T: DeserializeOwned + 'static>() -> (Fingerprint, bool) {
+pub(crate) fn fingerprint<T: DeserializeOwned + 'static>() -> (Fingerprint, bool) {
     static KNOWN: RwLock<Option<HashMap<TypeId, (Fingerprint, bool)>>> = RwLock::new(None);
     let id = TypeId::of::<T>();
     let known =

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Deref,
+    ops::{Deref, DerefMut},
     thread,
     time::{Duration, Instant},
 };
@@ -96,6 +96,12 @@ impl Crowd {
     }
 }
 
+impl DerefMut for Crowd {
+    fn deref_mut(&mut self) -> &mut [Member] {
+        &mut self.members
+    }
+}
+
 impl Deref for Crowd {
     type Target = [Member];
 
@@ -129,7 +135,7 @@ pub fn linked_once(lan: &Lan, hosts: &[u8]) {
 /// # Panics
 /// If it is not within `within`.
 #[track_caller]
-pub fn settles(within: Duration, what: &str, so: impl Fn() -> bool) -> Instant {
+pub fn settles(within: Duration, what: &str, mut so: impl FnMut() -> bool) -> Instant {
     let deadline = Instant::now() + within;
     while !so() {
         assert!(Instant::now() < deadline, "not within {within:?}: {what}");

@@ -1,7 +1,8 @@
 //! The rig of Talkie's tests: real processes, real hosts, and a ledger that finds every message.
 //!
 //! Nothing here imports the product: the tests see what a user sees, which is a command, its lines,
-//! its exit code and what goes over the wire. Only the programs `talkie-service` and `talkie-asker` do, as an author's would.
+//! its exit code and what goes over the wire. Only the programs `talkie-service`,
+//! `talkie-asker` and `talkie-presence` do, as an author's would.
 //!
 //! - [`command`]: finds (or builds) `talkie` and describes one run of it
 //! - [`process`]: a running `talkie`, its lines awaited with a deadline, killed on drop
@@ -14,6 +15,7 @@
 //! - [`ledger`]: what was published against what each subscriber printed
 //! - [`load`]: messages that flow while something goes wrong, and their account
 //! - [`proxy`]: somebody in the middle of a link, who records, cuts and tampers
+//! - [`presence`]: a program of an author that tracks keys
 //! - [`service`]: a program of an author, for what no command does
 //! - [`stranger`]: an attacker on loopback without the secret
 //! - [`temp`]: a file that goes with its test
@@ -36,6 +38,7 @@ pub mod ledger;
 pub mod lines;
 pub mod load;
 pub mod mesh;
+pub mod presence;
 pub mod process;
 pub mod proxy;
 pub mod service;

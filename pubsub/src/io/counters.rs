@@ -8,6 +8,7 @@ use talkie_transport::Stats;
 use super::outlet::Outlet;
 use super::registry::{Registry, lock};
 use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, RequestStats, SubscriptionStats};
+use crate::proto::replica::Own as _;
 
 /// Relaxed: they say nothing of the order of things. On cache lines of their own (two, since processors fetch pairs), so
 /// that publishers disturb nobody who only reads beside them.
@@ -50,6 +51,7 @@ impl Counters {
             mismatched: get(&self.mismatched),
             control: get(&self.control),
             subscribers: 0,
+            trackers: 0,
         }
     }
 }
@@ -100,6 +102,9 @@ impl<P: Outlet> Registry<P> {
         for bus in buses {
             reading.published += lock(&bus.order).published;
         }
+        let (refused, keys, bytes) = self.presences.stats();
+        reading.refused.trackers = refused;
+        (reading.memory.presence_keys, reading.memory.presence_bytes) = (keys, bytes);
         for subscription in &reading.subscriptions {
             reading.deliveries += subscription.deliveries;
             reading.memory.subscriptions_bytes += subscription.waiting_bytes;

@@ -11,6 +11,7 @@ use super::outlet::Outlet;
 use super::registry::{Local, Registry};
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope::{self, Envelope};
+use crate::proto::tracker;
 use crate::topic::Topic;
 
 impl Deliver for Registry<PeerSender> {
@@ -33,12 +34,14 @@ impl<P: Outlet> Registry<P> {
             }
             Inbound::Down => {
                 self.members().unlinked(from);
+                self.presences.gone(from);
                 self.exchange.gone(from);
                 self.wake_waiters();
             }
             Inbound::Forgotten => {
                 self.in_doubt.fetch_add(from.take_in_doubt(), Ordering::AcqRel);
                 self.members().forgotten(from);
+                self.presences.gone(from);
                 self.exchange.forgotten(from);
                 self.wake_waiters();
             }
@@ -129,6 +132,12 @@ impl<P: Outlet> Registry<P> {
     }
 
     fn control(&self, from: &P, frame: &[u8]) {
+        if tracker::is_about(frame) {
+            if let Err(error) = self.presences.control(from, frame) {
+                note(&self.counters.control, from, &error);
+            }
+            return;
+        }
         if self.exchange.control(from, frame) {
             return;
         }
@@ -149,6 +158,7 @@ impl<P: Outlet> Registry<P> {
         }
         self.exchange.linked(from);
         let told = self.members().linked(from);
+        self.presences.linked(from);
         if let Some(told) = told {
             self.lost(from, told);
         }

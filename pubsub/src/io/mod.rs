@@ -9,5 +9,6 @@ pub(crate) mod fanout;
 pub(crate) mod keys;
 mod order;
 pub(crate) mod outlet;
+pub(crate) mod presences;
 pub(crate) mod queue;
 pub(crate) mod registry;

@@ -12,12 +12,13 @@ use tokio::sync::Notify;
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::outlet::Outlet;
+use super::presences::Presences;
 use super::queue::Queue;
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::metrics::Deliveries;
 use crate::proto::interest::OwnInterests;
-use crate::proto::replica::{Change, ControlError, Replica};
+use crate::proto::replica::{Change, ControlError, Own as _, Replica};
 use crate::topic::{BusName, Pattern, Topic};
 
 mod bus;
@@ -37,6 +38,8 @@ pub(crate) struct Registry<P: Outlet> {
     members: Mutex<Members<P>>,
     /// Own interests by id: where a message that arrives goes.
     pub(super) locals: DashMap<u64, Arc<Local>>,
+    /// Who is present; beside the members, and under a lock of its own.
+    pub(crate) presences: Presences<P>,
     /// Notified when a topic may have more or fewer nodes, and when the node closes.
     changed: Notify,
     closed: AtomicBool,
@@ -94,6 +97,7 @@ impl<P: Outlet> Default for Registry<P> {
         Self {
             members: Mutex::new(members),
             locals: DashMap::new(),
+            presences: Presences::default(),
             changed: Notify::new(),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
@@ -111,8 +115,8 @@ impl<P: Outlet> Registry<P> {
         let bus = buses.entry(name).or_insert_with_key(|name| {
             let bus = BusState::new(name.clone());
             for peer in replica.peers() {
-                for (interest, wanted) in replica.view(peer).filter(|(_, wanted)| wanted.bus == *name) {
-                    bus.set_remote(peer, wanted, interest);
+                for (id, wanted) in replica.view(peer).filter(|(_, wanted)| wanted.bus == *name) {
+                    bus.set_remote(peer, wanted, Interest { id, epoch: wanted.epoch });
                 }
             }
             Arc::new(bus)
@@ -233,6 +237,7 @@ impl<P: Outlet> Registry<P> {
         // Nothing is published any more, and handles of a bus may stay.
         buses.iter().for_each(|bus| lock(&bus.order).forget());
         queues.iter().for_each(|joined| joined.queue.close());
+        self.presences.close();
         self.end_exchange(&trays);
         self.changed.notify_waiters();
         true
@@ -243,6 +248,8 @@ impl<P: Outlet> Registry<P> {
         let mut members = lock(&self.members);
         members.replica = Replica::default();
         members.buses.clear();
+        drop(members);
+        self.presences.clear();
     }
 
     pub(super) fn members(&self) -> MutexGuard<'_, Members<P>> {
@@ -312,14 +319,15 @@ impl<P: Outlet> Members<P> {
         while let Some((peer, change)) = self.replica.poll_event() {
             changed = true;
             match change {
-                Change::Set { interest, wanted } => {
-                    if let Some(bus) = self.buses.get(&wanted.bus) {
-                        bus.set_remote(&peer, &wanted, interest);
+                Change::Set { id, entry } => {
+                    if let Some(bus) = self.buses.get(&entry.bus) {
+                        let interest = Interest { id, epoch: entry.epoch };
+                        bus.set_remote(&peer, &entry, interest);
                     }
                 }
-                Change::Removed { id, wanted } => {
-                    if let Some(bus) = self.buses.get(&wanted.bus) {
-                        bus.remove_remote(&peer, &wanted, id);
+                Change::Removed { id, entry } => {
+                    if let Some(bus) = self.buses.get(&entry.bus) {
+                        bus.remove_remote(&peer, &entry, id);
                     }
                 }
                 Change::Refused => {

@@ -10,5 +10,7 @@ pub mod index;
 pub mod interest;
 pub mod pattern_map;
 pub mod pending;
+pub mod presence;
 pub mod replica;
+pub mod tracker;
 pub mod value;

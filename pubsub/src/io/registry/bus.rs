@@ -10,7 +10,7 @@ use crate::io::order::Order;
 use crate::io::outlet::Outlet;
 use crate::proto::index::Index;
 use crate::proto::interest::Role;
-use crate::proto::replica::Wanted;
+use crate::proto::interest::Wanted;
 use crate::topic::BusName;
 
 /// A bus that was opened here. It stays while the node lives, for its sequence must not begin again.

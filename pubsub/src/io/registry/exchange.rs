@@ -20,6 +20,7 @@ use crate::io::order::flow;
 use crate::io::outlet::Outlet;
 use crate::proto::exchange::{self, ASKER, Reach, Refusal};
 use crate::proto::interest::Role;
+use crate::proto::replica::Own as _;
 use crate::topic::{Pattern, Topic};
 
 /// The longest that anybody waits: more would overflow clocks.

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use talkie_transport::Interest;
-
-use super::frame::Item;
-use super::{Change, ControlError, MAX_INTEREST_BYTES, MAX_INTERESTS, Wanted};
-use crate::topic::BusName;
+use super::{Change, ControlError, Entry, Item};
 
 /// What one peer told us.
-#[derive(Debug, Default)]
-pub(super) struct Inward {
-    pub(super) view: BTreeMap<u64, Heard>,
+#[derive(Debug)]
+pub(super) struct Inward<E> {
+    pub(super) view: BTreeMap<u64, E>,
     /// What the view is charged.
     pub(super) bytes: usize,
     /// Run and number of the last frame; none until a snapshot begins on this link.
@@ -22,39 +18,42 @@ pub(super) struct Inward {
     pub(super) refused: u64,
 }
 
-#[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) epoch: u64,
-    pub(super) wanted: Wanted,
+impl<E> Default for Inward<E> {
+    fn default() -> Self {
+        Self { view: BTreeMap::new(), bytes: 0, last: None, reached: 0, in_snapshot: false, refused: 0 }
+    }
 }
 
-impl Inward {
+impl<E: Entry> Inward<E> {
     pub(super) fn apply(
         &mut self,
-        item: Item<'_>,
-        last_bus: &mut Option<BusName>,
-        told: &mut impl FnMut(Change),
+        item: Item<E>,
+        told: &mut impl FnMut(Change<E>),
     ) -> Result<(), ControlError> {
         match item {
-            Item::Add { id, epoch, bus, pattern, role } => {
+            Item::Add { id, entry } => {
                 if id <= self.reached {
                     return Err(ControlError::IdOrder(id));
                 }
                 // What the snapshot passes over is gone.
                 self.remove_between(self.reached, id, told);
                 self.reached = id;
-                // Most interests of a node are on one bus: its name is held once.
-                let bus = match last_bus {
-                    Some(last) if last.as_str() == bus => last.clone(),
-                    _ => last_bus.insert(bus.parse().map_err(|_| ControlError::Invalid(id))?).clone(),
-                };
-                let pattern = pattern.parse().map_err(|_| ControlError::Invalid(id))?;
-                self.add(Interest { id, epoch }, Wanted { bus, pattern, role }, told);
+                match self.view.get(&id) {
+                    Some(known) if *known == entry => {}
+                    Some(known) if entry.continues(known) => self.set(id, entry, told),
+                    // Something else under a known id: faulty, but the last word counts.
+                    Some(_) => {
+                        self.remove(id, told);
+                        self.set(id, entry, told);
+                    }
+                    None => self.set(id, entry, told),
+                }
             }
-            Item::Epoch { id, epoch } => {
-                if let Some(heard) = self.view.get_mut(&id) {
-                    heard.epoch = epoch;
-                    told(Change::Set { interest: Interest { id, epoch }, wanted: heard.wanted.clone() });
+            Item::Change { id, change } => {
+                if let Some(known) = self.view.get(&id) {
+                    let mut entry = known.clone();
+                    entry.change(change);
+                    self.set(id, entry, told);
                 }
             }
             Item::Remove { id } => self.remove(id, told),
@@ -63,41 +62,33 @@ impl Inward {
         Ok(())
     }
 
-    fn add(&mut self, interest: Interest, wanted: Wanted, told: &mut impl FnMut(Change)) {
-        match self.view.get_mut(&interest.id) {
-            Some(heard) if heard.wanted == wanted => {
-                if heard.epoch == interest.epoch {
-                    return;
-                }
-                heard.epoch = interest.epoch;
-                return told(Change::Set { interest, wanted });
-            }
-            // Another pattern under a known id: faulty, but the last word counts.
-            Some(_) => self.remove(interest.id, told),
-            None => {}
-        }
-        let charge = wanted.charge();
-        if self.view.len() >= MAX_INTERESTS || self.bytes + charge > MAX_INTEREST_BYTES {
+    /// Puts an entry into its place, if there is room for it. An entry that grew beyond that is removed: what is no longer
+    /// so is not told.
+    fn set(&mut self, id: u64, entry: E, told: &mut impl FnMut(Change<E>)) {
+        let (known, charge) = (self.view.get(&id).map(Entry::charge), entry.charge());
+        let bytes = self.bytes - known.unwrap_or(0) + charge;
+        if (known.is_none() && self.view.len() >= E::MAX) || bytes > E::MAX_BYTES {
+            self.remove(id, told);
             self.refused += 1;
             if self.refused == 1 {
                 told(Change::Refused);
             }
             return;
         }
-        self.bytes += charge;
-        self.view.insert(interest.id, Heard { epoch: interest.epoch, wanted: wanted.clone() });
-        told(Change::Set { interest, wanted });
+        self.bytes = bytes;
+        self.view.insert(id, entry.clone());
+        told(Change::Set { id, entry });
     }
 
-    fn remove(&mut self, id: u64, told: &mut impl FnMut(Change)) {
-        if let Some(heard) = self.view.remove(&id) {
-            self.bytes -= heard.wanted.charge();
-            told(Change::Removed { id, wanted: heard.wanted });
+    fn remove(&mut self, id: u64, told: &mut impl FnMut(Change<E>)) {
+        if let Some(entry) = self.view.remove(&id) {
+            self.bytes -= entry.charge();
+            told(Change::Removed { id, entry });
         }
     }
 
     /// Removes the ids strictly between the two.
-    pub(super) fn remove_between(&mut self, after: u64, before: u64, told: &mut impl FnMut(Change)) {
+    pub(super) fn remove_between(&mut self, after: u64, before: u64, told: &mut impl FnMut(Change<E>)) {
         let Some(first) = after.checked_add(1) else { return };
         while first < before
             && let Some((&id, _)) = self.view.range(first..before).next()

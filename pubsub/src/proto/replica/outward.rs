@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::frame::{Ack, Item, StateWriter};
-use crate::proto::interest::OwnInterests;
+use super::frame::{Ack, StateWriter};
+use super::{Entry, Own, REMOVE, append};
 
-/// Frames that may be unacknowledged; with [`MAX_FRAME`](super::MAX_FRAME) it bounds what control holds in a link's queue to 256 KiB.
+/// Frames that may be unacknowledged; with [`MAX_FRAME`](super::MAX_FRAME) it bounds what control holds in a link's queue to
+/// 256 KiB for each kind of entry.
 pub(super) const WINDOW: u64 = 8;
 
 /// Pending changes beyond which a new snapshot is cheaper to hold: it needs no memory but its cursor.
@@ -15,7 +16,7 @@ pub(super) const MAX_PENDING: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Outward {
     pub(super) linked: bool,
-    /// Counts links; frames and acks of an earlier one are told by it.
+    /// Names the link; frames and acks of an earlier one are told by it.
     pub(super) run: u64,
     /// Numbers of the last frame sent and acknowledged in this run.
     pub(super) sent: u64,
@@ -30,12 +31,12 @@ pub(super) struct Outward {
     pub(super) pending: BTreeSet<u64>,
     /// To acknowledge: run and number of the peer's last frame.
     pub(super) ack: Option<Ack>,
-    /// Subscriptions that the peer may know of: [`Replica::joins`] when it was last told anything.
+    /// What the peer may know of: [`Own::said`] when it was last told anything.
     pub(super) announced: u64,
 }
 
 impl Outward {
-    /// An interest joined or gone: told again, if it was told at all.
+    /// An entry changed or is gone: told again, if it was told at all.
     pub(super) fn changed(&mut self, id: u64) {
         if self.linked && !self.restart && id < self.cursor {
             self.pending.insert(id);
@@ -46,8 +47,8 @@ impl Outward {
         }
     }
 
-    /// Appends the next frame: a snapshot, changes, or both.
-    pub(super) fn write_state(&mut self, own: &OwnInterests, buf: &mut Vec<u8>) {
+    /// Appends the next frame, of this kind: a snapshot, changes, or both.
+    pub(super) fn write_state(&mut self, kind: u8, own: &impl Own, buf: &mut Vec<u8>) {
         self.sent += 1;
         let begin = std::mem::take(&mut self.restart);
         if begin {
@@ -55,21 +56,23 @@ impl Outward {
             self.cursor = 0;
             self.pending.clear();
         }
-        let mut writer = StateWriter::new(buf, begin, self.run, self.sent);
+        let mut writer = StateWriter::new(buf, kind, begin, self.run, self.sent);
         // Changes before adds: what makes room at the peer comes first.
         while let Some(&id) = self.pending.first() {
-            let item = match own.get(id) {
-                Some(own) => Item::Epoch { id, epoch: own.epoch },
-                None => Item::Remove { id },
-            };
-            if !writer.push(&item) {
+            let written = writer.push(|fields| match own.get(id) {
+                Some(entry) => entry.write_change(id, fields),
+                None => {
+                    append(fields, &id);
+                    REMOVE
+                }
+            });
+            if !written {
                 return;
             }
             self.pending.pop_first();
         }
-        for (id, own) in own.from(self.cursor) {
-            let (bus, pattern) = (own.bus.as_str(), own.pattern.as_str());
-            if !writer.push(&Item::Add { id, epoch: own.epoch, bus, pattern, role: own.role }) {
+        for (id, entry) in own.from(self.cursor) {
+            if !writer.push(|fields| entry.write_add(id, fields)) {
                 return;
             }
             self.cursor = id + 1;

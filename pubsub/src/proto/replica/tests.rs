@@ -2,10 +2,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::outward::MAX_PENDING;
 use super::*;
+use crate::proto::interest::{CHARGE, MAX_INTEREST_BYTES, MAX_INTERESTS};
+use crate::topic::{BusName, Pattern};
 
 /// Whether the lane is there, and the frames in flight.
 type Lane = (bool, VecDeque<Vec<u8>>);
-type View = BTreeMap<u64, (u64, String, String, Role)>;
+type View = BTreeMap<u64, (u64, String, String)>;
 
 fn bus(name: &str) -> BusName {
     name.parse().unwrap()
@@ -16,15 +18,14 @@ fn pattern(text: &str) -> Pattern {
 }
 
 fn view(replica: &Replica<usize>, peer: usize) -> View {
-    let told = replica.view(&peer).map(|(interest, wanted)| {
-        (interest.id, (interest.epoch, wanted.bus.to_string(), wanted.pattern.to_string(), wanted.role))
-    });
-    told.collect()
+    let told = replica.view(&peer);
+    told.map(|(id, wanted)| (id, (wanted.epoch, wanted.bus.to_string(), wanted.pattern.to_string())))
+        .collect()
 }
 
 fn truth(replica: &Replica<usize>) -> View {
     let own = replica.own.from(0);
-    own.map(|(id, own)| (id, (own.epoch, own.bus.to_string(), own.pattern.to_string(), own.role))).collect()
+    own.map(|(id, own)| (id, (own.epoch, own.bus.to_string(), own.pattern.to_string()))).collect()
 }
 
 /// Carries frames both ways until neither side has any.
@@ -60,7 +61,9 @@ fn a_snapshot_and_then_changes() {
     let (first, _) = a.subscribe(&bus("x"), &pattern("a/*"));
     settle(&mut a, &mut b);
     assert_eq!(view(&b, 0), truth(&a));
-    assert!(matches!(b.poll_event(), Some((0, Change::Set { interest, .. })) if interest == first));
+    assert!(
+        matches!(b.poll_event(), Some((0, Change::Set { id, entry })) if id == first.id && entry.epoch == first.epoch)
+    );
     a.subscribe(&bus("x"), &pattern("a/*"));
     a.subscribe(&bus("y"), &pattern("b"));
     settle(&mut a, &mut b);
@@ -177,6 +180,21 @@ fn frames_from_before_the_link_are_ignored() {
 }
 
 #[test]
+fn an_ack_from_before_the_peer_was_forgotten_counts_for_nothing() {
+    let (mut a, mut b) = linked();
+    let mut buf = Vec::new();
+    assert!(a.poll_transmit(&1, &mut buf));
+    b.handle_control(&0, &std::mem::take(&mut buf)).unwrap();
+    let mut stale = Vec::new();
+    assert!(b.poll_transmit(&0, &mut stale) && stale[0] == 2);
+    a.handle_forgotten(&1);
+    a.handle_linked(&1);
+    assert!(a.poll_transmit(&1, &mut buf));
+    a.handle_control(&1, &stale).unwrap();
+    assert_eq!(a.peers[&1].outward.acked, 0);
+}
+
+#[test]
 fn hostile_frames_are_errors_and_unknown_ones_are_skipped() {
     let (_, mut b) = linked();
     assert_eq!(b.handle_control(&0, &[]), Err(ControlError::Malformed));
@@ -184,7 +202,7 @@ fn hostile_frames_are_errors_and_unknown_ones_are_skipped() {
     // A snapshot with an unknown item, then an add with a field too many.
     let frame = [1, 3, 1, 1, 77, 2, 0, 0, 1, 7, 5, 0, 1, b'x', 1, b'a', 99];
     assert_eq!(b.handle_control(&0, &frame), Ok(()));
-    assert_eq!(view(&b, 0), BTreeMap::from([(5, (0, "x".into(), "a".into(), Role::Subscriber))]));
+    assert_eq!(view(&b, 0), BTreeMap::from([(5, (0, "x".into(), "a".into()))]));
     assert_eq!(
         b.handle_control(&0, &[1, 0, 1, 2, 1, 6, 5, 0, 1, b'x', 1, b'a']),
         Err(ControlError::IdOrder(5))
@@ -205,7 +223,7 @@ fn hostile_frames_are_errors_and_unknown_ones_are_skipped() {
         b.handle_control(&0, &[1, 3, seed as u8, 200]).ok();
         b.poll_transmit(&0, &mut Vec::new());
     }
-    let charged: usize = b.peers[&0].inward.view.values().map(|heard| heard.wanted.charge()).sum();
+    let charged: usize = b.peers[&0].inward.view.values().map(Entry::charge).sum();
     assert_eq!(b.peers[&0].inward.bytes, charged);
 }
 
@@ -263,9 +281,9 @@ impl Mesh {
         self.nodes[to].handle_control(&from, &frame).unwrap();
         while let Some((owner, change)) = self.nodes[to].poll_event() {
             match change {
-                Change::Set { interest, .. } => {
-                    if self.nodes[owner].own.get(interest.id).is_some() {
-                        self.confirmed.get_mut(&(owner, to)).unwrap().insert(interest.id);
+                Change::Set { id, .. } => {
+                    if self.nodes[owner].own.get(id).is_some() {
+                        self.confirmed.get_mut(&(owner, to)).unwrap().insert(id);
                     }
                 }
                 Change::Removed { id, .. } => {
@@ -307,8 +325,7 @@ fn views_converge_across_broken_links_and_never_lose_what_is_live() {
                     for _ in 0..rng.usize(1..if seed % 2 == 0 { 3 } else { 40 }) {
                         let name = if rng.bool() { "x" } else { "y" };
                         let text = format!("{filler}/{}", rng.u8(0..100));
-                        let role = if rng.bool() { Role::Subscriber } else { Role::Responder };
-                        let (interest, _) = mesh.nodes[a].join(&bus(name), &pattern(&text), role);
+                        let (interest, _) = mesh.nodes[a].subscribe(&bus(name), &pattern(&text));
                         mesh.subscriptions[a].push(interest.id);
                     }
                 }
