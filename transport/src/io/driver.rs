@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{Discovery, Event as Heard, Events, NodeId};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
 use super::complaints::Complaints;
 use super::dialer;
 use super::input::Input;
 use super::link::Context;
+use super::pump::turns;
 use super::session::{Session, lock};
 use crate::directory::Directory;
 use crate::events::{DownReason, LinkKind, Peer};
@@ -53,6 +54,8 @@ pub(crate) struct Driver {
     rng: fastrand::Rng,
     mesh: Mesh,
     links: HashMap<LinkNumber, Link>,
+    /// Of all links, at large messages.
+    turns: Arc<Semaphore>,
     /// Where each linked peer listens, and what its link goes over.
     addrs: HashMap<NodeId, (SocketAddr, LinkKind)>,
     complaints: Complaints,
@@ -82,6 +85,7 @@ impl Driver {
             rng,
             mesh,
             links: HashMap::new(),
+            turns: Arc::new(turns()),
             addrs: HashMap::new(),
             complaints: Complaints::default(),
             tell_again: Instant::now() + members::AGAIN,

@@ -274,13 +274,20 @@ impl Session {
         }
     }
 
-    /// One write of the writer task of link `number`.
-    pub(crate) fn step(&self, number: LinkNumber) -> io::Result<Step> {
+    /// Whether a piece of a large message could leave on link `number`.
+    pub(crate) fn has_piece(&self, number: LinkNumber) -> bool {
         let out = lock(&self.out);
-        if out.link.as_ref().is_none_or(|link| link.number != number) {
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        self.leave(out, true).0
+        out.link
+            .as_ref()
+            .is_some_and(|link| link.number == number && link.started && link.has_piece(&out.outbox))
+    }
+
+    /// One write of the writer task of link `number`; of a piece of a large message only where `bulk` says so.
+    pub(crate) fn step(&self, number: LinkNumber, bulk: bool) -> io::Result<Step> {
+        let mut out = lock(&self.out);
+        let link = out.link.as_mut().filter(|link| link.number == number);
+        link.ok_or(io::ErrorKind::NotConnected)?.looked();
+        self.leave(out, bulk).0
     }
 
     /// One write in the caller's own task; the writer task goes on where there is more.

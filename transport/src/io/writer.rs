@@ -151,6 +151,11 @@ impl LinkOut {
         }
     }
 
+    /// It looks now.
+    pub(crate) const fn looked(&mut self) {
+        self.woken = false;
+    }
+
     /// See [`Stream::abandon`].
     pub(crate) fn abandon(&self) {
         self.stream.abandon();
@@ -185,15 +190,14 @@ impl LinkOut {
             || (self.started && (outbox.has_unsent() || self.has_piece(outbox)))
     }
 
-    fn has_piece(&self, outbox: &Outbox) -> bool {
+    /// Whether a piece of a large message could leave.
+    pub(crate) fn has_piece(&self, outbox: &Outbox) -> bool {
         outbox.next_piece().is_some_and(|len| len <= self.window.room())
     }
 
     /// Puts together what is there: control first, then data or, where `bulk` says so, a piece of a large message; these two
     /// take turns. None where there is nothing, or where a batch is under way.
     pub(crate) fn take(&mut self, outbox: &mut Outbox, bulk: bool) -> Option<Batch> {
-        // Only the writer task takes pieces too.
-        self.woken &= !bulk;
         let mut tools = self.tools.take()?;
         let (mut records, mut piece) = (SmallVec::new(), false);
         // What the socket did not take goes first.

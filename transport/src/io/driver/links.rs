@@ -10,7 +10,7 @@ use super::{Driver, Link};
 use crate::events::{DownReason, LinkKind};
 use crate::io::input::{Established, Input};
 use crate::io::link::refuse;
-use crate::io::pump::write_link;
+use crate::io::pump::Pump;
 use crate::io::reader::{End, Lanes, LinkIn};
 use crate::io::session::{TakeUp, lock};
 use crate::io::writer::LinkOut;
@@ -91,7 +91,9 @@ impl Driver {
             addr: canonical(addr),
             inputs: self.context.inputs.clone(),
         };
-        tokio::spawn(write_link(Arc::clone(&session), offer.link, stream, wake, stop.clone()));
+        let turns = Arc::clone(&self.turns);
+        let pump = Pump { session: Arc::clone(&session), number: offer.link, stream, wake, turns };
+        tokio::spawn(pump.run(stop.clone()));
         let context = Arc::clone(&self.context);
         tokio::spawn(async move {
             let number = reader.number;
