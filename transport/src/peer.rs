@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
+use tokio::sync::futures::OwnedNotified;
 
 use crate::body::Parcel;
 use crate::error::InDoubt;
@@ -51,8 +52,15 @@ pub trait Deliver: Send + Sync + 'static {
     fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed>;
 }
 
-/// Resolves when there is room again.
-pub type Pressed = tokio::sync::futures::OwnedNotified;
+/// Why a reader gives way.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums, reason = "there is nothing between waiting and not")]
+pub enum Pressed {
+    /// When there is room again.
+    Until(OwnedNotified),
+    /// Whoever reads had its time: it is only let run where it has no other thread.
+    Passing,
+}
 
 /// A message that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -153,14 +153,19 @@ impl State {
         }
     }
 
-    /// The word that whoever fills it waits for; none where the reader had its time and is slower still.
+    /// What whoever fills it waits for. A reader that had its time and is slower still is not waited for.
     fn press(&mut self) -> Option<Pressed> {
         if !self.backlog.is_pressed() {
             return None;
         }
         let now = Instant::now();
         let since = *self.full.get_or_insert(now);
-        (now.saturating_duration_since(since) < PATIENCE).then(|| Arc::clone(&self.eased).notified_owned())
+        let patient = now.saturating_duration_since(since) < PATIENCE;
+        Some(if patient {
+            Pressed::Until(Arc::clone(&self.eased).notified_owned())
+        } else {
+            Pressed::Passing
+        })
     }
 }
 
@@ -188,7 +193,10 @@ mod tests {
     fn who_fills_a_queue_is_asked_to_give_way_until_it_is_eased() {
         let queue = Queue::new(limits(1_024), 1);
         assert!(queue.push_all(messages(700)).is_none(), "a quarter is left");
-        let mut pressed = pin!(queue.push_all(messages(200)).expect("less than a quarter is left"));
+        let Some(Pressed::Until(room)) = queue.push_all(messages(200)) else {
+            panic!("less than a quarter is left");
+        };
+        let mut pressed = pin!(room);
         let mut cx = Context::from_waker(Waker::noop());
         let mut taken = VecDeque::new();
         while taken.len() < 900 - 512 {
@@ -204,7 +212,7 @@ mod tests {
         assert!(queue.push_all(messages(1_000)).is_some());
         // As if it had been full for long.
         lock(&queue.0).full = Instant::now().checked_sub(PATIENCE);
-        assert!(queue.push_all(messages(100)).is_none(), "it had its time");
+        assert!(matches!(queue.push_all(messages(100)), Some(Pressed::Passing)), "it had its time");
         let few = Queue::new(limits(16), 1);
         assert!(few.push_all(messages(100)).is_none(), "it is meant to lose");
     }

@@ -384,13 +384,16 @@ impl Patience {
             (self.since, self.spent) = (Some(now), Duration::ZERO);
         }
         let left = GIVE_WAY.saturating_sub(self.spent);
-        if !left.is_zero() {
-            // Late or not: whoever reads has had its time, and others wait behind it.
-            let _ = tokio::time::timeout(left, pressed).await;
-            let waited = now.elapsed();
-            if waited >= SHORT {
-                self.spent += waited;
+        match pressed {
+            Pressed::Until(room) if !left.is_zero() => {
+                // Late or not: whoever reads has had its time, and others wait behind it.
+                let _ = tokio::time::timeout(left, room).await;
+                let waited = now.elapsed();
+                if waited >= SHORT {
+                    self.spent += waited;
+                }
             }
+            Pressed::Until(_) | Pressed::Passing => tokio::task::yield_now().await,
         }
     }
 }
