@@ -16,6 +16,11 @@ impl Body {
         Self { head, tail }
     }
 
+    /// Two parts, copied into one.
+    pub fn copied(parts: [&[u8]; 2]) -> Self {
+        Self::new(parts.concat().into(), Bytes::new())
+    }
+
     /// Bytes in all.
     pub const fn len(&self) -> usize {
         self.head.len() + self.tail.len()

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use talkie_discovery::NodeId;
-use talkie_transport::{Body, Hand, LARGE, Parcel, PeerSender, Pushed, Room, SMALL};
+use talkie_transport::{Body, Hand, Parcel, PeerSender, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
@@ -85,13 +85,9 @@ fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now:
         let shared;
         let parcel = match head.len() + payload.len() {
             ..=SMALL => Parcel::Small([head, payload]),
-            len => {
-                shared = if len <= LARGE {
-                    Bytes::from([head, payload.as_ref()].concat()).into()
-                } else {
-                    // Not even copied once: that would hold up whoever publishes on the same bus.
-                    Body::new(Bytes::copy_from_slice(head), payload.clone())
-                };
+            // Not even copied once: that would hold up whoever publishes on the same bus.
+            _ => {
+                shared = Body::new(Bytes::copy_from_slice(head), payload.clone());
                 Parcel::Shared(&shared)
             }
         };

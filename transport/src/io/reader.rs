@@ -283,17 +283,18 @@ impl LinkIn {
                 let admit = inbox.admit(*at);
                 *at = at.checked_add(1).ok_or(RecordError::Exhausted)?;
                 acks.records += 1;
-                let frame = parse_data(frame)?;
+                let data = parse_data(&frame)?;
                 // Also one that was had before came in pieces, which make way for the next.
-                let large = matches!(frame, DataFrame::Large { .. }).then(|| bulk.take()).transpose()?;
+                let large = matches!(data, DataFrame::Large { .. }).then(|| bulk.take()).transpose()?;
                 match admit {
                     Admit::Duplicate => continue,
                     Admit::Hole => return Err(RecordError::OutOfOrder),
                     Admit::Deliver => {}
                 }
-                match (frame, large) {
+                match (data, large) {
                     (DataFrame::Message { interests, body }, _) => {
-                        arrived.push(Arrival { interests, body: copies.copy(body) });
+                        let len = body.len();
+                        arrived.push(Arrival { interests, body: copies.take(frame, len) });
                         if arrived.len() >= TOGETHER {
                             pressed = hand_over(session, &**deliver, from, arrived);
                         }

@@ -1,6 +1,7 @@
 //! Bytes from the wire to record contents and data frames: length before memory, cipher before meaning.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -58,78 +59,109 @@ impl Open {
     }
 }
 
-/// Puts the data lane's byte stream together again. Holds at most one frame's bytes and one record's.
+/// Cuts the data lane's byte stream into frames. Holds at most one frame's bytes and one record's.
 #[derive(Debug)]
 pub struct Reassembly {
-    stream: BytesMut,
-    /// The stream is a record's content where it was read, and not memory of its own.
-    lent: bool,
-    /// Bytes of the front that were given out.
+    /// A record's content where it was read.
+    content: BytesMut,
+    /// Bytes of its front that were given out.
     given: usize,
+    /// A frame that began in an earlier record, with room for all of it.
+    partial: BytesMut,
     limit: usize,
+}
+
+/// A whole frame, without its length.
+#[derive(Debug)]
+pub enum Frame<'a> {
+    /// Where it was read, among others.
+    Lent(&'a [u8]),
+    /// In memory of its own, since it came in parts.
+    Own(BytesMut),
+}
+
+impl Deref for Frame<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
 }
 
 impl Reassembly {
     /// Frames of up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { stream: BytesMut::new(), lent: false, given: 0, limit }
+        Self { content: BytesMut::new(), given: 0, partial: BytesMut::new(), limit }
     }
 
-    /// Appends the content of a data record. What is there already should have been taken by [`Self::next_frame`].
+    /// The content of the next data record. All whole frames of the one before must have been taken.
     pub fn push(&mut self, content: BytesMut) {
-        if self.is_empty() {
-            // Most often frames end where records do: nothing needs to be copied.
-            (self.stream, self.lent, self.given) = (content, true, 0);
-        } else {
-            self.keep();
-            self.stream.extend_from_slice(&content);
-        }
+        debug_assert!(self.content.len() == self.given, "frames are taken before more is read");
+        (self.content, self.given) = (content, 0);
     }
 
     /// Gives back the memory of what was taken whole.
     pub fn release(&mut self) {
-        if self.is_empty() {
-            (self.stream, self.lent, self.given) = (BytesMut::new(), false, 0);
+        if self.content.len() == self.given {
+            (self.content, self.given) = (BytesMut::new(), 0);
         }
     }
 
     /// Whether nothing is left of what was pushed.
     pub fn is_empty(&self) -> bool {
-        self.stream.len() == self.given
+        self.content.len() == self.given && self.partial.is_empty()
     }
 
-    /// The next whole frame, without its length. `None`: more bytes are needed.
+    /// The next whole frame. `None`: more bytes are needed.
     ///
     /// # Errors
     /// A frame that claims to be over the limit, before any memory is spent on it.
-    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, RecordError> {
-        self.stream.advance(std::mem::take(&mut self.given));
-        let (len, head) = match peek_varint(&self.stream) {
-            Varint::Whole(len, head) => (len, head),
-            Varint::Partial => {
-                self.keep();
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, RecordError> {
+        self.content.advance(std::mem::take(&mut self.given));
+        while !self.partial.is_empty() {
+            let (head, end) = self.measure(&self.partial)?.unwrap_or_default();
+            // Until its length is there, byte by byte.
+            let need = end.saturating_sub(self.partial.len()).max(usize::from(end == 0));
+            if self.content.is_empty() && need > 0 {
                 return Ok(None);
             }
-            Varint::TooLong => return Err(RecordError::Malformed),
-        };
-        if len > self.limit as u64 {
-            return Err(RecordError::TooLarge { given: len, limit: self.limit });
+            if end > self.partial.capacity() {
+                self.partial.reserve(end - self.partial.len());
+            }
+            let more = self.content.split_to(need.min(self.content.len()));
+            self.partial.extend_from_slice(&more);
+            if end > 0 && self.partial.len() == end {
+                let mut frame = std::mem::take(&mut self.partial);
+                frame.advance(head);
+                return Ok(Some(Frame::Own(frame)));
+            }
         }
-        let end = head + len as usize;
-        if self.stream.len() < end {
-            self.keep();
-            return Ok(None);
+        match self.measure(&self.content)? {
+            Some((head, end)) if end <= self.content.len() => {
+                self.given = end;
+                Ok(self.content.get(head..end).map(Frame::Lent))
+            }
+            measured => {
+                // The memory that was read into is given back.
+                self.partial = BytesMut::with_capacity(measured.map_or(0, |(_, end)| end));
+                self.partial.extend_from_slice(&std::mem::take(&mut self.content));
+                Ok(None)
+            }
         }
-        self.given = end;
-        Ok(self.stream.get(head..end))
     }
 
-    /// Gives back the memory that was read into, of which the beginning of a frame may be left.
-    fn keep(&mut self) {
-        if std::mem::take(&mut self.lent) || self.stream.is_empty() {
-            let rest = self.stream.get(self.given..).unwrap_or_default();
-            self.stream = BytesMut::from(rest);
-            self.given = 0;
+    /// How many bytes of the frame in front are its length, and how many it has in all; none where that is not there yet.
+    fn measure(&self, bytes: &[u8]) -> Result<Option<(usize, usize)>, RecordError> {
+        match peek_varint(bytes) {
+            Varint::Whole(len, _) if len > self.limit as u64 => {
+                Err(RecordError::TooLarge { given: len, limit: self.limit })
+            }
+            Varint::Whole(len, head) => Ok(Some((head, head + len as usize))),
+            Varint::Partial => Ok(None),
+            Varint::TooLong => Err(RecordError::Malformed),
         }
     }
 }
@@ -153,6 +185,18 @@ const CHUNKS: usize = 32;
 const SHARED: usize = 128;
 
 impl Copies {
+    /// The last `len` bytes of a frame in memory that may be kept: copied, but for a frame that has memory of its own.
+    pub fn take(&mut self, frame: Frame<'_>, len: usize) -> Bytes {
+        let at = frame.len().saturating_sub(len);
+        match frame {
+            Frame::Lent(bytes) => self.copy(bytes.get(at..).unwrap_or_default()),
+            Frame::Own(mut bytes) => {
+                bytes.advance(at);
+                bytes.freeze()
+            }
+        }
+    }
+
     /// `bytes` in memory that may be kept.
     pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
         if bytes.len() > SHARED {

@@ -217,7 +217,7 @@ impl Outbox {
             let record = if body.len() > LARGE {
                 Record::Large(Box::new(Large { interests, body: body.clone() }))
             } else {
-                Record::Message { interests, body: body.joined() }
+                Record::Message { interests, body: body.clone() }
             };
             self.append(flow, record);
         }
@@ -232,7 +232,7 @@ impl Outbox {
         let held = self.held.holds(flow);
         for part in interests.chunks(MAX_INTERESTS) {
             if held {
-                self.append(flow, Record::Message { interests: part.into(), body: body.concat().into() });
+                self.append(flow, Record::Message { interests: part.into(), body: Body::copied(body) });
             } else {
                 self.run(part, body);
             }
@@ -371,15 +371,17 @@ impl Outbox {
                 continue;
             }
             self.high = self.high.max(start + 1);
-            let body: &[u8] = if let Record::Message { body, .. } = record { body } else { &[] };
-            for (part, from) in [(cut.head.as_slice(), 0), (body, cut.head.len())] {
+            let body = if let Record::Message { body, .. } = record { body.parts() } else { [&[][..]; 2] };
+            let (mut from, parts) = (0, [&cut.head, body[0], body[1]]);
+            for part in parts {
                 let done = cut.sent.saturating_sub(from).min(part.len());
                 let rest = part.get(done..).unwrap_or_default();
                 let take = rest.get(..rest.len().min(end - buf.len())).unwrap_or_default();
                 buf.extend_from_slice(take);
                 cut.sent += take.len();
+                from += part.len();
             }
-            if cut.sent == cut.head.len() + body.len() {
+            if cut.sent == from {
                 self.left = start + 1;
                 let large = record.is_large();
                 self.turn();
@@ -452,7 +454,7 @@ impl Outbox {
     /// Numbers a record.
     fn enqueue(&mut self, record: Record) {
         match record {
-            Record::Message { interests, body } if body.len() <= SMALL => self.run(&interests, [&body, &[]]),
+            Record::Message { interests, body } if body.len() <= SMALL => self.run(&interests, body.parts()),
             record => self.enqueue_apart(record),
         }
     }

@@ -285,7 +285,7 @@ fn receipts_count_who_is_up_and_what_overflows() {
     drop(pushed);
     let long = Own { payload: vec![7; 10_000].into(), ..publication("a/b") };
     node.bus.publish_now(long.lent());
-    assert_eq!(lock(&up.0.pushed)[1].1.as_ptr(), lock(&down.0.pushed)[1].1.as_ptr(), "one long body for all");
+    assert_eq!(lock(&up.0.pushed)[1].1, lock(&down.0.pushed)[1].1);
     node.registry.handle(&down, Inbound::Forgotten);
     assert_eq!(node.bus.publish_now(publication("a/b").lent()).overflowed, 0);
     assert_eq!(lock(&down.0.pushed).len(), 2, "nothing for who is forgotten");

@@ -1,7 +1,5 @@
 //! What stands in an outbox.
 
-use bytes::Bytes;
-
 use super::run::{self, Run};
 use crate::body::Body;
 use crate::interest::{Interest, Interests};
@@ -31,7 +29,7 @@ pub(super) enum Record {
     Run(Run),
     Message {
         interests: Interests,
-        body: Bytes,
+        body: Body,
     },
     Large(Box<Large>),
     Gap {

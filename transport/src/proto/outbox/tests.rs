@@ -107,7 +107,7 @@ impl Receiver {
 
     fn deliver(&mut self, link: &mut Link) {
         while let Some(frame) = link.data.next_frame().expect("the sender is honest") {
-            let frame = parse_data(frame).expect("the sender is honest");
+            let frame = parse_data(&frame).expect("the sender is honest");
             let large =
                 matches!(frame, DataFrame::Large { .. }).then(|| link.bulk.take().expect("it came whole"));
             let admit = self.inbox.admit(link.next);
