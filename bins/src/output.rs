@@ -29,6 +29,9 @@ pub(crate) enum Event<'a> {
         name: NodeName,
         bus: BusName,
         listen: Vec<SocketAddr>,
+        /// Where its counters are served, if anywhere.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metrics: Option<SocketAddr>,
     },
     PeerUp {
         #[serde(serialize_with = "text")]

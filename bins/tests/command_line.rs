@@ -37,6 +37,7 @@ fn every_setting_refuses_a_bad_value_from_flag_and_variable() {
         ("--group", "TALKIE_GROUP", "10.0.0.1:8255"),
         ("--interface", "TALKIE_INTERFACE", "surely-not"),
         ("--max-message", "TALKIE_MAX_MESSAGE", "64MiB"),
+        ("--metrics", "TALKIE_METRICS", "localhost"),
     ];
     for setting in talkie_pubsub::settings::SETTINGS {
         assert!(bad.iter().any(|(flag, ..)| *flag == setting.flag), "{} is not tried", setting.flag);

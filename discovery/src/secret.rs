@@ -201,7 +201,7 @@ fn warn_of_readers(file: &File, path: &Path) {
         && !is_kept(path)
     {
         let path = path.display();
-        tracing::warn!("other users of this host may read the secret file {path}: chmod 600 keeps it secret");
+        tracing::warn!(name: "talkie.secret.readable", "other users of this host may read the secret file {path}: chmod 600 keeps it secret");
     }
 }
 

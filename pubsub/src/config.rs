@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use talkie_discovery::{Groups, InterfaceSpec, NodeName, Partner, Secret};
 use talkie_transport::{DEFAULT_MAX_MESSAGE, ListenAt, MAX_MAX_MESSAGE};
+use tracing::Instrument as _;
 
 use crate::bus::Bus;
 use crate::error::JoinError;
@@ -33,6 +34,7 @@ pub struct Config {
     pub(crate) discovery: talkie_discovery::Config,
     pub(crate) unix: bool,
     pub(crate) max_message: usize,
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -46,6 +48,7 @@ impl Config {
             discovery: talkie_discovery::Config::default(),
             unix: true,
             max_message: DEFAULT_MAX_MESSAGE,
+            metrics: None,
         }
     }
 
@@ -121,6 +124,16 @@ impl Config {
         self
     }
 
+    /// Where this node's counters are served over HTTP, at `/metrics`, for Prometheus and all that speak its language; nowhere
+    /// where nothing is said. Port 0 is one that the system picks: [`Node::metrics_addr`](crate::Node::metrics_addr).
+    ///
+    /// Neither encrypted nor guarded: who reaches the address reads names of nodes, patterns and figures (no topic, no
+    /// payload, no secret). 127.0.0.1 is seen by this host alone.
+    pub fn metrics(mut self, at: SocketAddr) -> Self {
+        self.metrics = Some(at);
+        self
+    }
+
     /// Starts the node and opens its bus.
     ///
     /// Within a tokio runtime that has its clock and its sockets (`enable_all`, as `#[tokio::main]` has).
@@ -130,7 +143,7 @@ impl Config {
     /// logged as a warning.
     ///
     /// # Errors
-    /// Where an address cannot be listened on, or a chosen interface is not there. Being without a network is none.
+    /// Where an address cannot be listened on (that of the metrics included), or a chosen interface is not there. Being without a network is none.
     pub async fn join(self) -> Result<Bus, JoinError> {
         let transport = talkie_transport::Config {
             name: self.name,
@@ -139,7 +152,8 @@ impl Config {
             max_message: self.max_message,
             unix: self.unix,
         };
-        Node::start(transport, self.secret, self.bus).await
+        let span = tracing::debug_span!("talkie.join", name = %transport.name, bus = %self.bus);
+        Node::start(transport, self.secret, self.bus, self.metrics).instrument(span).await
     }
 
     /// The longest payload that is published or taken, in bytes.
@@ -158,6 +172,7 @@ impl fmt::Debug for Config {
             .field("discovery", &self.discovery)
             .field("unix", &self.unix)
             .field("max_message", &self.max_message)
+            .field("metrics", &self.metrics)
             .finish()
     }
 }

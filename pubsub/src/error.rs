@@ -20,6 +20,14 @@ pub enum JoinError {
     /// bytes. Being without a network is no error: it is waited for.
     #[error(transparent)]
     Start(#[from] talkie_transport::StartError),
+    /// The counters cannot be served there ([`Config::metrics`](crate::Config::metrics), `TALKIE_METRICS`).
+    #[error("cannot serve metrics at {at}: {source}")]
+    Metrics {
+        /// The address asked for.
+        at: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The runtime ended before the node was up.
     #[error("the runtime is shutting down")]
     ShuttingDown,

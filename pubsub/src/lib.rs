@@ -41,7 +41,7 @@
 //! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
 //! | have several buses on one node | [`Node::open`] |
 //! | set up without the environment | [`Config::new`] and its setters; [`settings`] is the table of all |
-//! | see every counter | [`Bus::metrics`] |
+//! | see every counter | [`Bus::metrics`]; [`Config::metrics`] serves them to Prometheus |
 //!
 //! # Floor plan
 //! This crate answers "who wants this?". A message passes `bus` → `proto::index` → `io::fanout` ‖ `io::dispatch` →
@@ -50,7 +50,7 @@
 //! ```text
 //! handles  config (settings) · node · bus · typed · subscription · request ‖ respond · presence · metrics · error
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · exchange (asker ‖ desk) · presences · outlet (a peer) ·
-//!          counters · keys
+//!          counters (endpoint · recorder) · keys
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · fingerprint
 //! nouns    topic · delivery · answer

@@ -1,4 +1,11 @@
 //! Nouns: all counters of a node, so that its user can check what is promised.
+//!
+//! `families` is the table of them under the names that monitoring knows; `text` and `facade` are made of it.
+
+#[cfg(feature = "metrics")]
+pub(crate) mod facade;
+mod families;
+mod text;
 
 use serde::{Serialize, Serializer};
 use talkie_discovery::{NodeId, NodeName};
@@ -231,4 +238,38 @@ pub struct SubscriptionStats {
 
 fn as_text<S: Serializer>(what: &impl std::fmt::Display, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node without any past.
+    pub(crate) fn reading() -> Metrics {
+        Metrics {
+            node: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
+            name: "ann".parse().unwrap(),
+            discovery: Default::default(),
+            links: Default::default(),
+            traffic: Default::default(),
+            published: Default::default(),
+            deliveries: Default::default(),
+            requests: Default::default(),
+            refused: Default::default(),
+            memory: Default::default(),
+            peers: Vec::new(),
+            subscriptions: Vec::new(),
+        }
+    }
+
+    /// A subscription in which so much waits, of 100 bytes each.
+    pub(crate) fn waiting(pattern: &str, waiting: u64) -> SubscriptionStats {
+        SubscriptionStats {
+            bus: BusName::default(),
+            pattern: pattern.parse().unwrap(),
+            waiting,
+            waiting_bytes: waiting * 100,
+            deliveries: Deliveries::default(),
+        }
+    }
 }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use talkie_discovery::{NodeId, NodeName, Secret};
 use talkie_transport::{Peer, PeerEvents, PeerSender, Transport};
+use tracing::Instrument as _;
 
 use crate::bus::Bus;
 use crate::error::{Closed, FlushError, JoinError};
 use crate::io::counters::Reading;
+use crate::io::endpoint::{Endpoint, Socket};
 use crate::io::keys;
 use crate::io::registry::Registry;
 use crate::metrics::Metrics;
@@ -23,6 +25,8 @@ pub struct Node(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry<PeerSender>>,
     transport: Transport,
+    /// Where the counters are served, once it is told who serves.
+    endpoint: OnceLock<Endpoint>,
 }
 
 impl Node {
@@ -31,11 +35,24 @@ impl Node {
         config: talkie_transport::Config,
         secret: Secret,
         bus: BusName,
+        metrics: Option<SocketAddr>,
     ) -> Result<Bus, JoinError> {
+        let unserved = |at| move |source| JoinError::Metrics { at, source };
+        // Before the node is seen: whoever finds the address taken has not been there.
+        let socket = match metrics {
+            Some(at) => Some((at, Socket::bind(at).await.map_err(unserved(at))?)),
+            None => None,
+        };
         let keys = keys::derive(secret).await?;
         let registry = Arc::new(Registry::default());
         let transport = Transport::start(config, keys, registry.clone()).await?;
-        let node = Self(Arc::new(Inner { registry, transport }));
+        let node = Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new() }));
+        if let Some((at, socket)) = socket {
+            let endpoint = socket.serve(Arc::downgrade(&node.0)).map_err(unserved(at))?;
+            // It is the first.
+            let _ = node.0.endpoint.set(endpoint);
+        }
+        tracing::debug!(name: "talkie.joined", node = %node.id(), "joined as {}", node.name());
         // Nobody else has the node yet, so nobody can have closed it.
         node.open(bus).map_err(|Closed| JoinError::ShuttingDown)
     }
@@ -84,13 +101,60 @@ impl Node {
     /// Takes a short lock for each peer and subscription: microseconds, so it may be called every second, not for every
     /// message. Also after the node has left, when subscriptions and peers are no longer listed.
     pub fn metrics(&self) -> Metrics {
-        let transport = self.0.transport.stats();
+        self.0.metrics()
+    }
+
+    /// Where the counters are served, with the port that the system picked: [`Config::metrics`](crate::Config::metrics).
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.0.endpoint.get().map(|endpoint| endpoint.at)
+    }
+
+    /// Tells the recorder of the [`metrics`](https://docs.rs/metrics) facade all counters, now and each time that `every`
+    /// has passed, until the node has left; under the names of
+    /// [`Metrics::to_prometheus`](crate::Metrics::to_prometheus). It keeps no node alive.
+    ///
+    /// The recorder is told the node's own counters as they stand, so nothing is counted twice and publishing costs no more
+    /// than without. Of several nodes in one process tell of one, for they would overwrite each other. Times that add up
+    /// (`talkie_publish_wait_seconds_total`) are gauges there, since the facade's counters are whole numbers; the gauges of a
+    /// peer that went are set to 0.
+    ///
+    /// ```no_run
+    /// # fn example(bus: talkie_pubsub::Bus) {
+    /// // Behind the installation of a recorder, such as that of `metrics-exporter-prometheus`.
+    /// tokio::spawn(bus.node().record_metrics(std::time::Duration::from_secs(5)));
+    /// # }
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(&self, every: std::time::Duration) -> impl Future<Output = ()> + Send + use<> {
+        crate::io::recorder::record(Arc::downgrade(&self.0), every)
+    }
+
+    /// Leaves the mesh: ends all subscriptions, waits up to 5 s until what was published is handed over, and says
+    /// goodbye. From then on every handle of the node is closed. Leaving again does nothing.
+    ///
+    /// # Errors
+    /// Where messages were not confirmed; the node has left all the same.
+    pub async fn leave(&self) -> Result<(), FlushError> {
+        self.0.registry.close();
+        let span = tracing::debug_span!("talkie.leave", node = %self.id());
+        let result = self.0.transport.leave().instrument(span).await;
+        self.0.close_endpoint();
+        self.0.registry.clear();
+        tracing::debug!(name: "talkie.left", node = %self.id(), "left the mesh");
+        Ok(result?)
+    }
+}
+
+impl Inner {
+    /// [`Node::metrics`].
+    pub(crate) fn metrics(&self) -> Metrics {
+        let transport = self.transport.stats();
         let Reading { published, deliveries, requests, refused, memory, subscriptions } =
-            self.0.registry.read(&transport);
+            self.registry.read(&transport);
         let talkie_transport::Stats { discovery, links, traffic, peers, .. } = transport;
         Metrics {
-            node: self.id(),
-            name: self.name().clone(),
+            node: self.transport.id(),
+            name: self.transport.name().clone(),
             discovery,
             links,
             traffic,
@@ -104,16 +168,11 @@ impl Node {
         }
     }
 
-    /// Leaves the mesh: ends all subscriptions, waits up to 5 s until what was published is handed over, and says
-    /// goodbye. From then on every handle of the node is closed. Leaving again does nothing.
-    ///
-    /// # Errors
-    /// Where messages were not confirmed; the node has left all the same.
-    pub async fn leave(&self) -> Result<(), FlushError> {
-        self.0.registry.close();
-        let result = self.0.transport.leave().await;
-        self.0.registry.clear();
-        Ok(result?)
+    /// Nothing is served any more.
+    fn close_endpoint(&self) {
+        if let Some(endpoint) = self.endpoint.get() {
+            endpoint.close();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use talkie_discovery::NodeId;
+use tracing::Instrument as _;
 
 use crate::answer::{Answer, Reply, Unanswered};
 use crate::bus::Bus;
@@ -91,12 +92,16 @@ impl Bus {
         payload: Bytes,
         within: Duration,
     ) -> Result<Reply<T>, RequestError> {
-        let mut question = self.ask(topic, payload, within, Reach::One).await?;
-        match poll_fn(|cx| question.poll_next(cx)).await.map(|answer| form.read(answer)) {
-            Some(Answer::Reply(reply)) => Ok(reply),
-            Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
-            None => Err(Closed.into()),
-        }
+        let span = tracing::debug_span!("talkie.request", bus = %self.name(), topic = topic.as_str());
+        let answered = async {
+            let mut question = self.ask(topic, payload, within, Reach::One).await?;
+            match poll_fn(|cx| question.poll_next(cx)).await.map(|answer| form.read(answer)) {
+                Some(Answer::Reply(reply)) => Ok(reply),
+                Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
+                None => Err(Closed.into()),
+            }
+        };
+        answered.instrument(span).await
     }
 
     pub(crate) async fn request_all_as<T>(
@@ -106,7 +111,8 @@ impl Bus {
         payload: Bytes,
         within: Duration,
     ) -> Result<Answers<T>, RequestError> {
-        let question = self.ask(topic, payload, within, Reach::All).await?;
+        let span = tracing::debug_span!("talkie.request_all", bus = %self.name(), topic = topic.as_str());
+        let question = self.ask(topic, payload, within, Reach::All).instrument(span).await?;
         Ok(Answers { question, node: self.node.clone(), form })
     }
 

@@ -113,7 +113,7 @@ impl<T> Requests<T> {
                     return Poll::Ready(Some(Request { topic, from, name, payload, deadline, owed }));
                 }
                 Err(error) => {
-                    tracing::debug!(topic = topic.as_str(), asker = %name, "request refused: {error}");
+                    tracing::debug!(name: "talkie.request.refused", topic = topic.as_str(), asker = %name, "request refused: {error}");
                     let _ = exchange.answer(ticket, Err(Refusal::NotUnderstood));
                 }
             }

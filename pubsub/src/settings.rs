@@ -161,6 +161,17 @@ pub const SETTINGS: &[Setting] = &[
         expected: "a number of bytes from 1 to 67108864",
         read: Read::Text(|config, text| Ok(config.max_message(bytes(text)?))),
     },
+    Setting {
+        flag: "--metrics",
+        value: "ADDR:PORT",
+        variable: "TALKIE_METRICS",
+        default: "none",
+        meaning: "Where to serve this node's counters at http://ADDR:PORT/metrics, for Prometheus; open to whoever reaches the \
+                  address, so prefer 127.0.0.1. Port 0 is one that the system picks",
+        repeatable: false,
+        expected: "an address of this host and a port, such as 127.0.0.1:9255",
+        read: Read::Text(|config, text| Ok(config.metrics(listen(text)?))),
+    },
 ];
 
 /// Why settings make no [`Config`]. Each is one line, and none shows a secret. [`Debug`](fmt::Debug) is that line too, since a
@@ -224,7 +235,7 @@ pub fn from_flags<'a>(
     let environment: Vec<_> = std::env::vars_os().collect();
     let (config, warnings) = resolve(&flags, &environment)?;
     for warning in warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(name: "talkie.setting.unknown", "{warning}");
     }
     Ok(config)
 }

@@ -49,6 +49,8 @@ fn wrong_values_are_refused_by_flag_and_by_variable() {
         ("--max-message", "TALKIE_MAX_MESSAGE", "0"),
         ("--max-message", "TALKIE_MAX_MESSAGE", "-1"),
         ("--max-message", "TALKIE_MAX_MESSAGE", "lots"),
+        ("--metrics", "TALKIE_METRICS", "9255"),
+        ("--metrics", "TALKIE_METRICS", "203.0.113.77:9255"),
     ] {
         // The interface as a variable: a test of `--interface` must not hold another value beside it.
         let command = || mesh.talkie("join").without_interface_flag().env("TALKIE_INTERFACE", "lo");

@@ -34,10 +34,14 @@ that is not there, or goes, is waited for.
 As a service (`Type=notify` of systemd) it tells its manager when it has joined, with how many nodes it is linked, and \
 that it leaves.
 
+With --metrics (which every command that joins takes) its counters can be scraped by Prometheus: links, round-trip times, \
+heartbeats, messages, losses by reason, queues.
+
 Exit codes: 0 interrupted, 1 it could not join, 2 wrong usage.
 
 Examples:
   talkie join --secret-file mesh.secret
+  talkie join --metrics 127.0.0.1:9255
   talkie join --json | jq -r 'select(.event == \"peer_up\") | .name'
   talkie join --multicast off --partners alpha,beta";
 

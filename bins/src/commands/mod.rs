@@ -108,6 +108,7 @@ impl Session {
             name: node.name().clone(),
             bus: self.bus.name().clone(),
             listen: node.listen(),
+            metrics: node.metrics_addr(),
         };
         Ok(self.output.print_now(&joined)?)
     }

@@ -15,8 +15,9 @@ pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "joined",
         printed_by: "join, sub, reply",
-        meaning: "This node is on the mesh, with its id, new at each start, and the addresses to reach it at",
-        example: r#"{"event":"joined","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","bus":"default","listen":["10.0.0.7:8255"]}"#,
+        meaning: "This node is on the mesh, with its id, new at each start, and the addresses to reach it at; metrics where \
+                  they are served",
+        example: r#"{"event":"joined","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","bus":"default","listen":["10.0.0.7:8255"],"metrics":"127.0.0.1:9255"}"#,
     },
     LineDoc {
         event: "peer_up",

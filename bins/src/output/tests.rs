@@ -31,7 +31,7 @@ fn the_json_lines_are_those_of_the_contract() {
     };
     let lines = [
         (
-            json(&Event::Joined { node, name: name.clone(), bus, listen }),
+            json(&Event::Joined { node, name: name.clone(), bus, listen, metrics: None }),
             format!(
                 r#"{{"event":"joined",{n},"name":"shop@till","bus":"default","listen":["127.0.0.1:40001","[fd00::7]:40001"]}}"#
             ),
@@ -136,7 +136,13 @@ fn each() -> Vec<String> {
     let payload = || Payload::Text("tea");
     let gap = Event::Gap { node, name: Some(&name), missed: 1, at_least: true, pattern: Some(&pattern) };
     let all = [
-        Event::Joined { node, name: name.clone(), bus: BusName::default(), listen: vec![addr] },
+        Event::Joined {
+            node,
+            name: name.clone(),
+            bus: BusName::default(),
+            listen: vec![addr],
+            metrics: Some(addr),
+        },
         Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast, link: LinkKind::Unix },
         Event::PeerDown { node, name: name.clone(), reason: DownReason::Left },
         Event::Subscribed { pattern: &pattern },

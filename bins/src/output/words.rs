@@ -32,10 +32,11 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
     let topic = |topic: &Topic| paint.over(TOPIC, printable(topic.as_str()));
     let dim = |text: String| paint.over(DIM, text);
     match event {
-        Event::Joined { node, name, bus, listen } => {
+        Event::Joined { node, name, bus, listen, metrics } => {
             let listen = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let listen = if listen.is_empty() { "no address yet".to_owned() } else { listen };
-            let rest = dim(format!("(id {}), listening on {listen}", short(node)));
+            let metrics = metrics.map_or_else(String::new, |at| format!(", metrics at http://{at}/metrics"));
+            let rest = dim(format!("(id {}), listening on {listen}{metrics}", short(node)));
             write!(line, "joined bus {bus} as {} {rest}", paint.over(BOLD, name))
         }
         Event::PeerUp { node, name, addr, via, link } => {

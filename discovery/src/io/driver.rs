@@ -151,7 +151,7 @@ impl Driver {
                 came = receiver.recv(&self.sockets) => match came {
                     Ok(came) => self.handle_datagram(came, receiver.bytes(came)),
                     Err(Failed(at, error)) => {
-                        tracing::debug!("cannot hear heartbeats: {error}");
+                        tracing::debug!(name: "talkie.heartbeat.unheard", "cannot hear heartbeats: {error}");
                         self.sockets.close(at);
                         self.lookout.handle_wish(Instant::now());
                     }
@@ -242,7 +242,7 @@ impl Driver {
     }
 
     fn handle_deaf(&mut self, error: &io::Error, now: Instant) {
-        tracing::debug!("no notices of the kernel, looking at the interfaces every second: {error}");
+        tracing::debug!(name: "talkie.network.no_notices", "no notices of the kernel, looking at the interfaces every second: {error}");
         self.kernel = None;
         self.lookout.handle_deaf(now);
     }
@@ -263,7 +263,7 @@ impl Driver {
                 moved
             }),
             Err(error) => {
-                tracing::debug!("{error}");
+                tracing::debug!(name: "talkie.network.unseen", "{error}");
                 false
             }
         };
@@ -301,9 +301,9 @@ impl Driver {
     fn tell_of_network(&mut self, reach: &Reach) {
         let waits = self.lacks_network(reach);
         if waits && !self.waits_for_network {
-            tracing::warn!("waiting for a network: no interface but loopback has an address and a carrier");
+            tracing::warn!(name: "talkie.network.waiting", "waiting for a network: no interface but loopback has an address and a carrier");
         } else if self.waits_for_network && !waits {
-            tracing::info!("a network is there");
+            tracing::info!(name: "talkie.network.there", "a network is there");
         }
         self.waits_for_network = waits;
     }
@@ -329,8 +329,10 @@ impl Driver {
         let found = silence::find(self.sockets.all.iter().filter(wired).map(GroupSocket::ear));
         match &found {
             found if *found == self.silence_told => {}
-            Some(finding @ Finding::Alone(_)) if linked => tracing::info!("{finding}"),
-            Some(finding) => tracing::warn!("{finding}"),
+            Some(finding @ Finding::Alone(_)) if linked => {
+                tracing::info!(name: "talkie.heartbeat.silence", "{finding}")
+            }
+            Some(finding) => tracing::warn!(name: "talkie.heartbeat.silence", "{finding}"),
             None => {}
         }
         self.silence_told = found;

@@ -105,13 +105,15 @@ impl Reasons {
     fn tell(&mut self, partner: &Partner, error: Option<&io::Error>) {
         match error {
             Some(error) if self.is_new(&error.to_string()) => {
-                tracing::warn!("partner {partner} is not found: {error}; trying again");
+                tracing::warn!(name: "talkie.partner.not_found", "partner {partner} is not found: {error}; trying again");
             }
-            Some(error) => tracing::debug!("partner {partner} is not found: {error}"),
+            Some(error) => {
+                tracing::debug!(name: "talkie.partner.not_found", "partner {partner} is not found: {error}")
+            }
             None if self.0.is_empty() => {}
             None => {
                 self.0.clear();
-                tracing::info!("partner {partner} is found");
+                tracing::info!(name: "talkie.partner.found", "partner {partner} is found");
             }
         }
     }

@@ -90,15 +90,15 @@ impl Sender<'_> {
         let group = socket.group;
         let errno = error.raw_os_error().map(Errno::from_raw);
         if socket.loopback && group.is_ipv6() {
-            tracing::debug!("no IPv6 heartbeats on {name}: {error}");
+            tracing::debug!(name: "talkie.heartbeat.unsent", "no IPv6 heartbeats on {name}: {error}");
             socket.mute = true;
         } else if errno == Some(Errno::EADDRNOTAVAIL) {
-            tracing::debug!("cannot send heartbeats to {group} on {name} yet: {error}");
+            tracing::debug!(name: "talkie.heartbeat.unsent", "cannot send heartbeats to {group} on {name} yet: {error}");
             socket.unready = true;
         } else if self.notices.is_due(&format!("send {} {name}", group.is_ipv6()), now) {
-            tracing::warn!("cannot send heartbeats to {group} on {name}: {error}{}", meaning(errno));
+            tracing::warn!(name: "talkie.heartbeat.unsent", "cannot send heartbeats to {group} on {name}: {error}{}", meaning(errno));
         } else {
-            tracing::debug!("cannot send heartbeats to {group} on {name}: {error}");
+            tracing::debug!(name: "talkie.heartbeat.unsent", "cannot send heartbeats to {group} on {name}: {error}");
         }
     }
 }

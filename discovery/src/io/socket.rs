@@ -139,7 +139,7 @@ impl Sockets {
             }
             match open(interface, place, group) {
                 Ok(socket) => {
-                    tracing::debug!("heartbeats of {group} on {}", interface.name);
+                    tracing::debug!(name: "talkie.socket.opened", "heartbeats of {group} on {}", interface.name);
                     changed = true;
                     self.all.push(socket);
                 }
@@ -165,7 +165,7 @@ impl Sockets {
         self.all.retain(|socket| {
             let joined = socket.rejoin();
             if let Err(error) = &joined {
-                tracing::debug!("cannot join {} on {} again: {error}", socket.group, socket.name);
+                tracing::debug!(name: "talkie.socket.failed", "cannot join {} on {} again: {error}", socket.group, socket.name);
             }
             joined.is_ok()
         });
@@ -176,7 +176,7 @@ impl Sockets {
     pub(crate) fn close(&mut self, at: usize) {
         if at < self.all.len() {
             let socket = self.all.remove(at);
-            tracing::debug!("heartbeats of {} on {}: socket closed", socket.group, socket.name);
+            tracing::debug!(name: "talkie.socket.closed", "heartbeats of {} on {}: socket closed", socket.group, socket.name);
         }
     }
 }
@@ -250,6 +250,7 @@ fn nowhere(reach: &Reach, error: &io::Error, notices: &mut Notices, now: Instant
     let beyond = reach.interfaces.iter().any(|interface| !interface.loopback && interface.multicast);
     if beyond && notices.is_due("nowhere", now) {
         tracing::warn!(
+            name: "talkie.socket.nowhere",
             "multicast can be joined on no interface ({error}): other hosts are found by partners only; trying again"
         );
     }
@@ -273,8 +274,8 @@ fn refused(interface: &Interface, group: SocketAddr, error: &io::Error, notices:
             }
             _ => "",
         };
-        tracing::warn!("no heartbeats of {group} on {name}: {error}{meaning}");
+        tracing::warn!(name: "talkie.socket.failed", "no heartbeats of {group} on {name}: {error}{meaning}");
     } else {
-        tracing::debug!("no heartbeats of {group} on {name}: {error}");
+        tracing::debug!(name: "talkie.socket.failed", "no heartbeats of {group} on {name}: {error}");
     }
 }

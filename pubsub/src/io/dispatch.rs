@@ -125,6 +125,7 @@ impl<P: Outlet> Registry<P> {
                 self.exchange.lost(id, missed);
                 continue;
             };
+            tracing::debug!(name: "talkie.gap", peer = %from.name(), pattern = %local.pattern, missed, exact, "messages lost");
             for joined in local.joined().iter().filter(|joined| joined.epoch <= epoch) {
                 joined.queue.push_gap(from.id(), missed, exact);
             }
@@ -221,7 +222,7 @@ fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Waiting>) -> O
 pub(super) fn note(counter: &AtomicU64, from: &impl Outlet, what: &dyn std::fmt::Display) {
     let count = counter.fetch_add(1, Ordering::Relaxed) + 1;
     if count.is_power_of_two() {
-        tracing::warn!(peer = %from.name(), count, "not usable: {what}");
+        tracing::warn!(name: "talkie.peer.unusable", peer = %from.name(), count, "not usable: {what}");
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) async fn derive(secret: Secret) -> Result<MeshKeys, JoinError> {
     let judge = tokio::task::spawn_blocking(move || judged.weakness());
     let keys = blocking(tokio::task::spawn_blocking(move || MeshKeys::derive(&secret))).await?;
     if let Some(weakness) = blocking(judge).await? {
-        tracing::warn!("the passphrase is weak: {weakness}");
+        tracing::warn!(name: "talkie.secret.weak", "the passphrase is weak: {weakness}");
     }
     Ok(keys)
 }

@@ -4,6 +4,7 @@ pub(crate) mod asker;
 pub(crate) mod counters;
 pub(crate) mod desk;
 pub(crate) mod dispatch;
+pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod fanout;
 pub(crate) mod keys;
@@ -11,4 +12,6 @@ mod order;
 pub(crate) mod outlet;
 pub(crate) mod presences;
 pub(crate) mod queue;
+#[cfg(feature = "metrics")]
+pub(crate) mod recorder;
 pub(crate) mod registry;

@@ -132,7 +132,7 @@ impl<P: Outlet> Presences<P> {
             let refused = state.tracker.refused();
             let result = state.tracker.handle_control(who, frame);
             if state.tracker.refused() > refused {
-                tracing::warn!(peer = %who.name, "tracks more keys than one node may: the rest is refused");
+                tracing::warn!(name: "talkie.presence.refused", peer = %who.name, "tracks more keys than one node may: the rest is refused");
             }
             result
         })

@@ -150,6 +150,7 @@ impl<P: Outlet> Registry<P> {
             }
         }
         members.tell_all();
+        tracing::debug!(name: "talkie.subscribed", bus = %bus.name, %pattern, "subscribed");
         Ok((id, queue))
     }
 
@@ -160,6 +161,7 @@ impl<P: Outlet> Registry<P> {
         let Some(local) = self.locals.get(&id).map(|local| Arc::clone(&local)) else { return };
         local.change(|all| all.retain(|joined| !Arc::ptr_eq(&joined.queue, queue)));
         members.ended += queue.stats().2;
+        tracing::debug!(name: "talkie.unsubscribed", bus = %bus.name, pattern = %local.pattern, "unsubscribed");
         if members.replica.unsubscribe(id) {
             self.locals.remove(&id);
             bus.index.remove_local(&local.pattern);
@@ -332,7 +334,7 @@ impl<P: Outlet> Members<P> {
                 }
                 Change::Refused => {
                     self.refused += 1;
-                    tracing::warn!(peer = %peer.name(), "subscribes to more than one peer may: the rest is refused");
+                    tracing::warn!(name: "talkie.subscriptions.refused", peer = %peer.name(), "subscribes to more than one peer may: the rest is refused");
                 }
             }
         }

@@ -146,13 +146,13 @@ impl Backlog {
         }
     }
 
-    /// Whether as little waits as after a rest of the reader: at most half of the limits, or of [`PLENTY`].
+    /// Whether as little waits as after a rest of the reader: at most half of the limits, or of `PLENTY`.
     pub fn is_eased(&self) -> bool {
         self.waiting.len() <= self.limits.messages.min(PLENTY) / 2
             && self.bytes <= self.limits.bytes.min(PLENTY_BYTES) / 2
     }
 
-    /// Whether so much waits that the reader should go first: [`PLENTY`], or less than a quarter of one of the limits is
+    /// Whether so much waits that the reader should go first: `PLENTY`, or less than a quarter of one of the limits is
     /// left. Never where the limit is below 256 messages: what comes at once overruns it anyway.
     pub fn is_pressed(&self) -> bool {
         let QueueLimits { messages, bytes } = self.limits;

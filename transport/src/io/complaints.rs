@@ -46,7 +46,7 @@ impl Complaints {
                     self.partners.entry((partner, addr)).or_insert_with(|| (now, HashSet::new()));
                 let lasts = now.saturating_duration_since(*since) >= PARTNER_AFTER;
                 if lasts && told.len() < MAX_REASONS && told.insert(why.to_owned()) {
-                    tracing::warn!("cannot link to {}: {why}; still trying", Shown(target));
+                    tracing::warn!(name: "talkie.dial.unreachable", "cannot link to {}: {why}; still trying", Shown(target));
                 }
             }
             // A node that is heard and never linked is most often behind a firewall; told once per node.
@@ -58,6 +58,7 @@ impl Complaints {
                 *failures += 1;
                 if *failures == WARN_AFTER {
                     tracing::warn!(
+                        name: "talkie.dial.unreachable",
                         "knows of node {id} but cannot connect to it: {why}; does a firewall block TCP?"
                     );
                 }

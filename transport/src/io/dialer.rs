@@ -45,7 +45,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             // It was reached, and would say the same by TCP, or nothing.
             Err(SetupError::Redundant(id)) => (redundant, addrs) = (Some(id), Vec::new()),
             Err(SetupError::Timeout) => (last, addrs) = (Some(SetupError::Timeout), Vec::new()),
-            Err(e) => tracing::debug!(%id, "not reached by its Unix socket: {e}"),
+            Err(e) => tracing::debug!(name: "talkie.dial.failed", %id, "not reached by its Unix socket: {e}"),
         }
     }
     for (place, addr) in addrs.into_iter().enumerate() {
@@ -68,7 +68,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             // Several hosts may have one address in common, as that of a bridge for containers: the next one counts.
             Ok(Err(SetupError::Handshake(HandshakeError::Myself))) => myself = true,
             Ok(Err(e)) => last = Some(e),
-            Err(e) => tracing::error!("a dial ended unexpectedly: {e}"),
+            Err(e) => tracing::error!(name: "talkie.dial.broken", "a dial ended unexpectedly: {e}"),
         }
     }
     if let Some(id) = redundant {
@@ -86,7 +86,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
         _ => Outcome::Failed,
     };
     let why = last.map(|e| e.to_string()).unwrap_or_default();
-    tracing::debug!(target = %Shown(dial.target), "dial failed: {why}");
+    tracing::debug!(name: "talkie.dial.failed", target = %Shown(dial.target), "dial failed: {why}");
     let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, outcome, why }).await;
 }
 

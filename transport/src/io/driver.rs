@@ -203,7 +203,7 @@ impl Driver {
                 }
                 Some(Action::Suspect) => {
                     self.context.counters.suspected.add(1);
-                    tracing::debug!(peer = %link.session.name(), "silent, suspected");
+                    tracing::debug!(name: "talkie.peer.suspected", peer = %link.session.name(), "silent, suspected");
                 }
                 Some(Action::Dead) => dead.push((link.id, *number)),
                 None => {}
@@ -281,7 +281,7 @@ impl Driver {
         self.addrs.remove(&id);
         if let Some(peer) = self.directory.down(id, reason) {
             self.context.counters.told_down(reason);
-            tracing::info!(%id, "lost {}: {reason}", peer.name);
+            tracing::info!(name: "talkie.peer.down", %id, "lost {}: {reason}", peer.name);
         }
         if let Some(session) = self.context.registry.find(id) {
             session.set_down();

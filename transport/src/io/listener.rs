@@ -128,7 +128,7 @@ async fn accept_all(context: &Arc<Context>, strangers: Strangers, listener: List
             Err(e) => {
                 context.counters.accept_errors.add(1);
                 if !std::mem::replace(&mut complained, true) {
-                    tracing::warn!("cannot accept connections: {e}");
+                    tracing::warn!(name: "talkie.link.unaccepted", "cannot accept connections: {e}");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -146,9 +146,9 @@ async fn welcome(context: Arc<Context>, stream: Stream, addr: SocketAddr, strang
         }
         Err(SetupError::Redundant(_) | SetupError::Handshake(HandshakeError::Myself)) => {}
         Err(e @ SetupError::Handshake(HandshakeError::Version { .. })) => {
-            tracing::warn!(%addr, "refused a link: {e}");
+            tracing::warn!(name: "talkie.link.refused", %addr, "refused a link: {e}");
         }
         // A stranger's doing: anybody can cause it, so it is not worth a warning.
-        Err(e) => tracing::debug!(%addr, "refused a connection: {e}"),
+        Err(e) => tracing::debug!(name: "talkie.link.refused", %addr, "refused a connection: {e}"),
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn leave(context: Arc<Context>) -> Result<(), InDoubt> {
 pub(crate) async fn when_closed(context: Arc<Context>) {
     context.closing.cancelled().await;
     if let Err(doubt) = leave(context).await {
-        tracing::debug!("left: {doubt}");
+        tracing::debug!(name: "talkie.left.in_doubt", "left: {doubt}");
     }
 }
 

@@ -24,13 +24,13 @@ pub(crate) struct Door {
 /// Opens the door of the node `id`; none where the system has no such sockets, or does not let this process have one.
 pub(crate) fn listen(id: NodeId) -> Option<Door> {
     let Some(host) = HostMark::look() else {
-        tracing::debug!("this host cannot be told from others, so nodes on it link by TCP");
+        tracing::debug!(name: "talkie.unix.unused", "this host cannot be told from others, so nodes on it link by TCP");
         return None;
     };
     match bind(id) {
         Ok(listener) => Some(Door { listener, host }),
         Err(e) => {
-            tracing::info!("no Unix socket for nodes of this host, they link by TCP: {e}");
+            tracing::info!(name: "talkie.unix.unused", "no Unix socket for nodes of this host, they link by TCP: {e}");
             None
         }
     }

@@ -52,7 +52,7 @@ impl Driver {
             self.directory.relinked(id, kind);
         } else {
             let addr = if kind == LinkKind::Unix { listens } else { canonical(addr) };
-            tracing::info!(%id, %addr, link = %kind, "connected to {}", hello.name);
+            tracing::info!(name: "talkie.peer.up", %id, %addr, link = %kind, "connected to {}", hello.name);
         }
         let local = stream.local_ip();
         let at = if kind == LinkKind::Unix { addr } else { listens };
@@ -102,8 +102,10 @@ impl Driver {
                 () = stop.cancelled() => return,
             };
             match &end {
-                End::Protocol(why) => tracing::warn!(%id, "ended the link to {}: {why}", session.name()),
-                end => tracing::debug!(%id, "link ended: {end}"),
+                End::Protocol(why) => {
+                    tracing::warn!(name: "talkie.link.ended", %id, "ended the link to {}: {why}", session.name())
+                }
+                end => tracing::debug!(name: "talkie.link.ended", %id, "link ended: {end}"),
             }
             context.counters.ended(&end);
             let _ = context.inputs.send(Input::Closed { id, link: number, reason: end.reason() }).await;
