@@ -7,7 +7,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -36,7 +36,24 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// An example of the library, built first where it is missing or older than its sources, as [`binary`] is.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn example(name: &str) -> String {
+    // Those of one test at a time: the first builds them all.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = built(&format!("examples/{name}"), &["--examples"]);
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
 fn build() -> PathBuf {
+    built("talkie", &["--bin", "talkie"])
+}
+
+/// A file in the folder of this profile, made by a build of what is selected.
+fn built(file: &str, selected: &[&str]) -> PathBuf {
     // target/<profile>/deps/<test>-<hash>
     let test = env::current_exe().expect("a test knows its own executable");
     let profile_dir = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
@@ -46,24 +63,25 @@ fn build() -> PathBuf {
         other => other,
     };
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
-    let command = profile_dir.join("talkie");
+    let path = profile_dir.join(file);
     // `cargo test --workspace` has just built it, with other features than `cargo build` would: not again.
-    let built = modified(&command);
+    let built = modified(&path);
     let sources = ["Cargo.toml", "Cargo.lock", "discovery", "transport", "pubsub", "bins"];
     if built.is_some() && sources.iter().all(|source| newest(&workspace.join(source)) < built) {
-        return command;
+        return path;
     }
     // The whole workspace is selected, so that features are united as `cargo test --workspace` unites
     // them and the dependencies that it built are used again.
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--workspace", "--bin", "talkie", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"])
         .arg(target_dir)
+        .args(selected)
         .current_dir(workspace)
         .stdin(Stdio::null())
         .status()
         .expect("cargo starts");
-    assert!(status.success(), "cargo could not build the talkie command: {status}");
-    command
+    assert!(status.success(), "cargo could not build {file}: {status}");
+    path
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
