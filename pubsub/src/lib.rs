@@ -116,3 +116,8 @@ pub use typed::Typed;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So does that in docs/COOKBOOK.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/COOKBOOK.md")]
+struct Cookbook;
