@@ -179,11 +179,11 @@ impl Bus {
 
     pub(crate) async fn publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
         let publication = self.publication(topic, payload)?;
-        Ok(fanout::publish(&self.node.0.registry, &self.state, publication).await?)
+        fanout::publish(&self.node.0.registry, &self.state, publication).await
     }
 
     pub(crate) fn try_publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
-        Ok(self.state.publish_now(self.publication(topic, payload)?))
+        Ok(self.state.publish_now(self.publication(topic, payload)?)?)
     }
 
     fn publication<'a>(

@@ -37,6 +37,57 @@ pub enum Delivery<T = Bytes> {
     },
 }
 
+/// What a handler is called with: as [`Delivery`], but lent, so that nothing is counted or copied for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryRef<'a> {
+    /// A message on a topic that the pattern wants.
+    Message(MessageRef<'a>),
+    /// As [`Delivery::Gap`].
+    Gap {
+        /// Who published them.
+        from: NodeId,
+        /// How many; 0 where not even a lower bound is known.
+        missed: u64,
+        /// Whether `missed` is their number, or a lower bound.
+        exact: bool,
+    },
+}
+
+/// A message as it was published, lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageRef<'a> {
+    /// Where it was published.
+    pub topic: &'a Topic,
+    /// The node that published it.
+    pub from: NodeId,
+    /// The name of that node; names may repeat.
+    pub name: &'a NodeName,
+    /// As in [`Message::seq`].
+    pub seq: u64,
+    /// What was published. A clone shares its memory.
+    pub payload: &'a Bytes,
+}
+
+impl DeliveryRef<'_> {
+    /// To keep it, or to send it elsewhere. Shares the payload's memory.
+    pub fn to_delivery(self) -> Delivery {
+        match self {
+            Self::Message(message) => Delivery::Message(message.to_message()),
+            Self::Gap { from, missed, exact } => Delivery::Gap { from, missed, exact },
+        }
+    }
+}
+
+impl MessageRef<'_> {
+    /// To keep it, or to send it elsewhere. Shares the payload's memory.
+    pub fn to_message(self) -> Message {
+        let Self { topic, from, name, seq, payload } = self;
+        Message { topic: topic.clone(), from, name: name.clone(), seq, payload: payload.clone() }
+    }
+}
+
 /// A message as it was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,7 +112,7 @@ pub struct Receipt {
     pub seq: u64,
     /// Nodes that are up and want it. Nodes that are away are not counted, though it is kept for their return.
     pub nodes: usize,
-    /// Subscriptions on this node that got it.
+    /// Subscriptions and handlers on this node that got it.
     pub local: usize,
     /// Nodes, also such that are away, that get a counted gap instead, since what waits for them is at its limit.
     pub overflowed: usize,

@@ -52,6 +52,13 @@ pub enum PublishError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// A handler published for handlers of this node, and so many such messages wait for their calls already. Nothing was sent.
+    /// Only in handlers.
+    #[error("{limit} messages that handlers published wait for handlers already: return, or publish less")]
+    Nested {
+        /// The most that may wait, in messages.
+        limit: usize,
+    },
     /// The node has left.
     #[error(transparent)]
     Closed(#[from] Closed),
@@ -112,7 +119,6 @@ pub enum TrackError {
     Closed(#[from] Closed),
 }
 
-/// Why waiting for subscribers ended without them.
 /// Why waiting for subscribers, or responders, ended without them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -34,6 +34,7 @@
 //! | to | see |
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
+//! | take messages where they arrive, without a queue | [`Bus::handle`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
 //! | know who is present on a topic, with what | [`Bus::presence`] |
 //! | ask, and get an answer | [`Bus::request`], [`Bus::request_all`], [`Bus::respond`] |
@@ -48,8 +49,8 @@
 //! `io::queue` → `subscription`; a subscription is told to the others by `proto::replica`. A request passes `request` →
 //! `io::registry::exchange` ‖ `io::exchange` → `io::desk` → `respond`, and its answer goes back to `io::asker`.
 //! ```text
-//! handles  config (settings) · node · bus · typed · subscription · request ‖ respond · presence · metrics · error
-//! io/      registry (what they share) · fanout ‖ dispatch · queue · exchange (asker ‖ desk) · presences · outlet (a peer) ·
+//! handles  config (settings) · node · bus · typed · subscription · handler · request ‖ respond · presence · metrics · error
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · presences · outlet (a peer) ·
 //!          counters (endpoint · recorder) · keys
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · fingerprint
@@ -61,6 +62,7 @@ mod bus;
 mod config;
 mod delivery;
 mod error;
+mod handler;
 #[allow(clippy::disallowed_methods, reason = "the clock and tasks live here")]
 mod io;
 mod metrics;
@@ -80,11 +82,12 @@ pub use answer::{Answer, Reply, Unanswered};
 pub use bus::Bus;
 pub use bytes::Bytes;
 pub use config::Config;
-pub use delivery::{Delivery, Message, QueueLimits, Receipt};
+pub use delivery::{Delivery, DeliveryRef, Message, MessageRef, QueueLimits, Receipt};
 pub use error::{
     Closed, FlushError, JoinError, PresenceError, PublishError, ReplyError, RequestError, RespondError,
     SubscribeError, SubscribedOnError, TrackError,
 };
+pub use handler::Handler;
 pub use metrics::{
     Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
 };

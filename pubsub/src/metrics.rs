@@ -62,7 +62,7 @@ pub struct Metrics {
     pub memory: MemoryStats,
     /// Every node that is up or owed something, in the order of ids: at most 1,024 linked and 4,096 away.
     pub peers: Vec<PeerStats>,
-    /// Every subscription, those of one pattern together; as many as the program holds.
+    /// Every subscription and handler, those of one pattern together; as many as the program holds.
     pub subscriptions: Vec<SubscriptionStats>,
 }
 
@@ -141,6 +141,8 @@ deliveries! {
     uncounted,
     /// Messages read and found to be no value of the subscription's type.
     malformed,
+    /// Calls of handlers that panicked.
+    panicked,
 }
 
 /// Requests made here and requests taken here, on all buses. Of a request to all, what becomes of it counts for each responder

@@ -90,8 +90,10 @@ impl<P: Outlet> Registry<P> {
             let Some(local) = self.locals.get(&id).map(|local| std::sync::Arc::clone(&local)) else {
                 continue;
             };
-            for joined in local.joined().iter() {
-                let (waiting, waiting_bytes, deliveries) = joined.queue.stats();
+            let takers = local.takers();
+            let queues = takers.queues.iter().map(|joined| joined.to.stats());
+            let handlers = takers.handlers.iter().map(|joined| (0, 0, joined.to.stats()));
+            for (waiting, waiting_bytes, deliveries) in queues.chain(handlers) {
                 let (bus, pattern) = (own.bus.clone(), own.pattern.clone());
                 let stats = SubscriptionStats { bus, pattern, waiting, waiting_bytes, deliveries };
                 reading.subscriptions.push(stats);

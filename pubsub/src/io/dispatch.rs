@@ -7,8 +7,9 @@ use bytes::{Buf as _, Bytes};
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Arrival, Deliver, Inbound, Interest, PeerSender, Pressed};
 
+use super::handlers;
 use super::outlet::Outlet;
-use super::registry::{Local, Registry};
+use super::registry::{Local, Registry, Takers};
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope::{self, Envelope};
 use crate::proto::tracker;
@@ -92,7 +93,9 @@ impl<P: Outlet> Registry<P> {
             last = Some(interest.id);
             let Some(local) = self.local(interest.id) else { continue };
             let Some(message) = self.open_message(from, sender, &local, body.clone()) else { continue };
-            pressed = deliver(&local, Some(interest.epoch), &message).1.or(pressed);
+            let (takers, epoch) = (local.takers(), Some(interest.epoch));
+            handlers::call(&local, &takers, epoch, &message);
+            pressed = deliver(&takers, epoch, &message).1.or(pressed);
         }
         pressed
     }
@@ -126,8 +129,12 @@ impl<P: Outlet> Registry<P> {
                 continue;
             };
             tracing::debug!(name: "talkie.gap", peer = %from.name(), pattern = %local.pattern, missed, exact, "messages lost");
-            for joined in local.joined().iter().filter(|joined| joined.epoch <= epoch) {
-                joined.queue.push_gap(from.id(), missed, exact);
+            let takers = local.takers();
+            for joined in takers.queues.iter().filter(|joined| joined.takes(Some(epoch))) {
+                joined.to.push_gap(from.id(), missed, exact);
+            }
+            for joined in takers.handlers.iter().filter(|joined| joined.takes(Some(epoch))) {
+                joined.to.gap(from.id(), missed, exact);
             }
         }
     }
@@ -170,8 +177,12 @@ impl<P: Outlet> Registry<P> {
     fn lost(&self, from: &P, told: u64) {
         let locals: Vec<Arc<Local>> = self.locals.iter().map(|local| Arc::clone(&local)).collect();
         for local in locals {
-            for joined in local.joined().iter().filter(|joined| joined.born <= told) {
-                joined.queue.push_gap(from.id(), 0, false);
+            let takers = local.takers();
+            for joined in takers.queues.iter().filter(|joined| joined.born <= told) {
+                joined.to.push_gap(from.id(), 0, false);
+            }
+            for joined in takers.handlers.iter().filter(|joined| joined.born <= told) {
+                joined.to.gap(from.id(), 0, false);
             }
         }
     }
@@ -191,26 +202,29 @@ pub(super) const MISMATCH: &str = "a topic that the interest does not want";
 
 /// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many, and whether one of
 /// them is full.
-pub(super) fn deliver(local: &Local, epoch: Option<u64>, message: &Waiting) -> (usize, Option<Pressed>) {
+pub(super) fn deliver(takers: &Takers, epoch: Option<u64>, message: &Waiting) -> (usize, Option<Pressed>) {
     let (mut reached, mut pressed) = (0, None);
-    for joined in local.joined().iter().filter(|joined| epoch.is_none_or(|epoch| joined.epoch <= epoch)) {
-        pressed = joined.queue.push(message.clone()).or(pressed);
+    for joined in takers.queues.iter().filter(|joined| joined.takes(epoch)) {
+        pressed = joined.to.push(message.clone()).or(pressed);
         reached += 1;
     }
     (reached, pressed)
 }
 
-/// Puts the messages that arrived for one interest into its queues.
+/// Hands the messages that arrived for one interest to its handlers, and puts them into its queues.
 fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Waiting>) -> Option<Pressed> {
     let (interest, local) = run.as_ref().filter(|_| !together.is_empty())?;
-    let joined = local.joined();
-    let mut queues = joined.iter().filter(|joined| joined.epoch <= interest.epoch).peekable();
+    let (takers, epoch) = (local.takers(), Some(interest.epoch));
+    for message in &*together {
+        handlers::call(local, &takers, epoch, message);
+    }
+    let mut queues = takers.queues.iter().filter(|joined| joined.takes(epoch)).peekable();
     let mut pressed = None;
     while let Some(joined) = queues.next() {
         let full = if queues.peek().is_some() {
-            joined.queue.push_all(together.iter().cloned())
+            joined.to.push_all(together.iter().cloned())
         } else {
-            joined.queue.push_all(together.drain(..))
+            joined.to.push_all(together.drain(..))
         };
         pressed = full.or(pressed);
     }

@@ -1,18 +1,21 @@
 //! One publish: matched once, encoded once, handed to each peer and to the subscriptions here.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use talkie_discovery::NodeId;
 use talkie_transport::{Body, Hand, Parcel, PeerSender, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
+use super::handlers::{Calls, MAX_LATER};
 use super::order::Routed;
 use super::outlet::Outlet;
-use super::registry::{BusState, Registry, lock};
+use super::registry::{BusState, Local, Registry, Takers, lock};
 use crate::delivery::Receipt;
-use crate::error::Closed;
+use crate::error::PublishError;
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope;
 use crate::proto::index::Matches;
@@ -37,6 +40,18 @@ pub(crate) enum Attempt<P> {
     Done(Receipt),
     /// Nothing was done: this peer is full and moves, so it is worth waiting for, at most until then.
     Wait(P, Instant),
+    /// Nothing was done.
+    Refused(Nested),
+}
+
+/// A handler that published this must return first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nested;
+
+impl From<Nested> for PublishError {
+    fn from(_: Nested) -> Self {
+        Self::Nested { limit: MAX_LATER }
+    }
 }
 
 impl<P: Outlet> BusState<P> {
@@ -57,26 +72,57 @@ impl<P: Outlet> BusState<P> {
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
         }
-        Attempt::Done(hand_out(routed, publication, now))
+        let handed = hand_out(routed, &self.calls, publication, now);
+        drop(order);
+        self.handled(handed).map_or_else(Attempt::Refused, Attempt::Done)
     }
 
     /// Publishes, with a gap for peers that are full.
-    pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Receipt {
+    pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Result<Receipt, Nested> {
         let now = Instant::now();
         let mut order = lock(&self.order);
         let routed = order.route(&self.name, &self.index, publication.topic);
-        hand_out(routed, publication, now)
+        let handed = hand_out(routed, &self.calls, publication, now);
+        drop(order);
+        self.handled(handed)
     }
+
+    /// Calls handlers here, now that the order is held no more.
+    fn handled(&self, handed: Result<Handed, Nested>) -> Result<Receipt, Nested> {
+        handed.map(|Handed { receipt, calls }| {
+            if calls {
+                self.calls.run();
+            }
+            receipt
+        })
+    }
+}
+
+/// What was given to all.
+struct Handed {
+    receipt: Receipt,
+    /// Whether handlers are to be called.
+    calls: bool,
 }
 
 /// Numbers a publication and gives it to all that want it. The order is held from the match to the last push, so that
 /// all receivers see one order.
-fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now: Instant) -> Receipt {
+fn hand_out<P: Outlet>(
+    routed: Routed<'_, P>,
+    calls: &Calls,
+    publication: Publication<'_>,
+    now: Instant,
+) -> Result<Handed, Nested> {
     let Routed { route, sequence, head, published } = routed;
     let Publication { topic, payload, from } = publication;
+    let takers: Locals<'_> = route.matches.local.iter().map(|local| (local, local.takers())).collect();
+    let handled = takers.iter().any(|(_, takers)| !takers.handlers.is_empty());
+    if handled && calls.is_full() {
+        return Err(Nested);
+    }
     *sequence += 1;
     let seq = *sequence;
-    let Matches { local, remote } = &route.matches;
+    let Matches { remote, .. } = &route.matches;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
         head.clear();
@@ -98,27 +144,34 @@ fn hand_out<P: Outlet>(routed: Routed<'_, P>, publication: Publication<'_>, now:
             );
         }
     }
-    for local in local {
+    for (local, takers) in takers {
         let topic = local.exact.is_none().then(|| topic.clone());
         let message = Waiting { topic, from, name: None, seq, payload: payload.clone() };
-        receipt.local += deliver(local, None, &message).0;
+        receipt.local += deliver(&takers, None, &message).0 + takers.handlers.len();
+        if !takers.handlers.is_empty() {
+            calls.plan(local, takers, message);
+        }
     }
     published.count(&receipt, payload.len());
-    receipt
+    Ok(Handed { receipt, calls: handled })
 }
+
+/// Interests of this node that match, and who takes messages of each.
+type Locals<'a> = SmallVec<[(&'a Arc<Local>, Arc<Takers>); 2]>;
 
 /// Publishes, waiting for room as long as that is of use.
 pub(crate) async fn publish(
     registry: &Registry<PeerSender>,
     bus: &BusState<PeerSender>,
     publication: Publication<'_>,
-) -> Result<Receipt, Closed> {
+) -> Result<Receipt, PublishError> {
     let mut first = true;
     loop {
         registry.check_open()?;
         let (peer, until) = match bus.attempt(publication) {
             Attempt::Done(receipt) => return Ok(receipt),
             Attempt::Wait(peer, until) => (peer, until),
+            Attempt::Refused(nested) => return Err(nested.into()),
         };
         let mut freed = std::pin::pin!(peer.room_freed());
         // Listening before looking, so that no room is missed.

@@ -7,6 +7,7 @@ pub(crate) mod dispatch;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod fanout;
+pub(crate) mod handlers;
 pub(crate) mod keys;
 mod order;
 pub(crate) mod outlet;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 use talkie_discovery::NodeId;
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::exchange::Exchange;
+use super::handlers::Callee;
 use super::outlet::Outlet;
 use super::presences::Presences;
 use super::queue::Queue;
@@ -23,8 +24,11 @@ use crate::topic::{BusName, Pattern, Topic};
 
 mod bus;
 pub(crate) mod exchange;
+mod local;
 
 pub(crate) use bus::BusState;
+pub(crate) use local::Local;
+pub(super) use local::{Joined, Takers};
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
 const MAX_FORGOTTEN: usize = 1_024;
@@ -62,26 +66,6 @@ pub(super) struct Members<P: Outlet> {
     pub(super) refused: u64,
     /// Reused for each control frame.
     frame: Vec<u8>,
-}
-
-/// An own interest: the subscriptions that share a pattern.
-#[derive(Debug)]
-pub(crate) struct Local {
-    pub(super) pattern: Pattern,
-    /// The topic that the pattern is, if it has no wildcard.
-    pub(super) exact: Option<Topic>,
-    /// Replaced as a whole when one joins or leaves, so that delivering holds no lock.
-    joined: RwLock<Arc<[Joined]>>,
-}
-
-/// One subscription.
-#[derive(Debug, Clone)]
-pub(super) struct Joined {
-    /// The interest's epoch that it joined in: what is meant for an earlier one is not for it.
-    pub(super) epoch: u64,
-    /// How many subscriptions this node had made, itself included.
-    pub(super) born: u64,
-    pub(super) queue: Arc<Queue>,
 }
 
 impl<P: Outlet> Default for Registry<P> {
@@ -131,36 +115,73 @@ impl<P: Outlet> Registry<P> {
         pattern: &Pattern,
         limits: QueueLimits,
     ) -> Result<(u64, Arc<Queue>), Closed> {
+        let topic = if pattern.is_exact() { pattern.as_str().len() } else { 0 };
+        let queue = Arc::new(Queue::new(limits, topic));
+        let to = Arc::clone(&queue);
+        let id =
+            self.join(bus, pattern, |takers, epoch, born| takers.queues.push(Joined { epoch, born, to }))?;
+        Ok((id, queue))
+    }
+
+    /// A new handler, as a subscription.
+    pub(crate) fn handle_with(
+        &self,
+        bus: &BusState<P>,
+        pattern: &Pattern,
+        to: Arc<Callee>,
+    ) -> Result<u64, Closed> {
+        self.join(bus, pattern, |takers, epoch, born| takers.handlers.push(Joined { epoch, born, to }))
+    }
+
+    /// One more that takes messages of a pattern; the interest's id.
+    fn join(
+        &self,
+        bus: &BusState<P>,
+        pattern: &Pattern,
+        add: impl FnOnce(&mut Takers, u64, u64),
+    ) -> Result<u64, Closed> {
         let mut members = self.open_members()?;
         let (Interest { id, epoch }, born) = members.replica.subscribe(&bus.name, pattern);
-        let exact = pattern.as_topic();
-        let queue = Arc::new(Queue::new(limits, exact.as_ref().map_or(0, |topic| topic.as_str().len())));
-        let joined = Joined { epoch, born, queue: Arc::clone(&queue) };
         let known = self.locals.get(&id).map(|local| Arc::clone(&local));
         match known {
-            Some(local) => local.change(|all| all.push(joined)),
+            Some(local) => local.change(|takers| add(takers, epoch, born)),
             None => {
-                let local = Arc::new(Local {
-                    pattern: pattern.clone(),
-                    exact,
-                    joined: RwLock::new(Arc::from([joined])),
-                });
+                let local = Arc::new(Local::new(pattern.clone()));
+                local.change(|takers| add(takers, epoch, born));
                 self.locals.insert(id, Arc::clone(&local));
                 bus.index.set_local(pattern, local);
             }
         }
         members.tell_all();
         tracing::debug!(name: "talkie.subscribed", bus = %bus.name, %pattern, "subscribed");
-        Ok((id, queue))
+        Ok(id)
     }
 
     /// Ends a subscription. Nothing comes for it any more, and peers are told if it was the last of its pattern.
     pub(crate) fn unsubscribe(&self, bus: &BusState<P>, id: u64, queue: &Arc<Queue>) {
         queue.close();
+        self.part(bus, id, |takers| {
+            takers.queues.retain(|joined| !Arc::ptr_eq(&joined.to, queue));
+            queue.stats().2
+        });
+    }
+
+    /// Ends a handler, as a subscription.
+    pub(crate) fn unhandle(&self, bus: &BusState<P>, id: u64, callee: &Arc<Callee>) {
+        callee.end();
+        self.part(bus, id, |takers| {
+            takers.handlers.retain(|joined| !Arc::ptr_eq(&joined.to, callee));
+            callee.stats()
+        });
+    }
+
+    /// One less, and what it was given.
+    fn part(&self, bus: &BusState<P>, id: u64, remove: impl FnOnce(&mut Takers) -> Deliveries) {
         let mut members = lock(&self.members);
         let Some(local) = self.locals.get(&id).map(|local| Arc::clone(&local)) else { return };
-        local.change(|all| all.retain(|joined| !Arc::ptr_eq(&joined.queue, queue)));
-        members.ended += queue.stats().2;
+        let mut given = Deliveries::default();
+        local.change(|takers| given = remove(takers));
+        members.ended += given;
         tracing::debug!(name: "talkie.unsubscribed", bus = %bus.name, pattern = %local.pattern, "unsubscribed");
         if members.replica.unsubscribe(id) {
             self.locals.remove(&id);
@@ -232,13 +253,19 @@ impl<P: Outlet> Registry<P> {
         }
         let trays = self.close_exchange(&mut members);
         members.tell_all();
-        let queues: Vec<_> = locals.iter().flat_map(|(_, local)| local.joined().to_vec()).collect();
-        queues.iter().for_each(|joined| members.ended += joined.queue.stats().2);
+        let takers: Vec<_> = locals.iter().map(|(_, local)| local.takers()).collect();
+        for takers in &takers {
+            takers.queues.iter().for_each(|joined| members.ended += joined.to.stats().2);
+            takers.handlers.iter().for_each(|joined| members.ended += joined.to.stats());
+        }
         let buses: Vec<_> = members.buses.values().map(Arc::clone).collect();
         drop(members);
         // Nothing is published any more, and handles of a bus may stay.
         buses.iter().for_each(|bus| lock(&bus.order).forget());
-        queues.iter().for_each(|joined| joined.queue.close());
+        for takers in &takers {
+            takers.queues.iter().for_each(|joined| joined.to.close());
+            takers.handlers.iter().for_each(|joined| joined.to.end());
+        }
         self.presences.close();
         self.end_exchange(&trays);
         self.changed.notify_waiters();
@@ -354,20 +381,6 @@ impl<P: Outlet> Members<P> {
             peer.control(&self.frame);
             self.frame.clear();
         }
-    }
-}
-
-impl Local {
-    /// The subscriptions of the moment.
-    pub(super) fn joined(&self) -> Arc<[Joined]> {
-        Arc::clone(&self.joined.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Vec<Joined>)) {
-        let mut joined = self.joined.write().unwrap_or_else(PoisonError::into_inner);
-        let mut all = joined.to_vec();
-        change(&mut all);
-        *joined = all.into();
     }
 }
 

@@ -149,6 +149,7 @@ pub const SYSTEMS: &[System] = &[
     system("tokio-mpsc", "peers-floor", &["w3"], "a tokio mpsc channel per subscriber"),
     system("talkie", "peers-talkie", &["w1", BESIDE, "w2", "w3", "w4", "w6"], "Talkie over TCP"),
     system("talkie-unix", "peers-talkie", &["w1", BESIDE, "w2", "w4", "w6"], "Talkie over Unix sockets"),
+    system("talkie-handler", "peers-talkie", &["w3"], "Talkie with handlers, without queues"),
     system("zenoh", "peers-zenoh", &["w1", BESIDE, "w2", "w3", "w4", "w6"], "zenoh, default setting"),
     system("zenoh-ll", "peers-zenoh", &["w1", "w2"], "zenoh, low-latency transport, QoS off, express"),
     system("zenoh-block", "peers-zenoh", &["w2"], "zenoh, waits instead of dropping"),
@@ -221,7 +222,8 @@ impl Plan {
     pub fn cases(&self) -> Vec<(Case, Vec<String>)> {
         let chosen = |case: &Case| {
             (!self.short || SHORT.contains(case))
-                && (self.only.is_empty() || self.only.iter().any(|only| *only == case.workload() || *only == case.name()))
+                && (self.only.is_empty()
+                    || self.only.iter().any(|only| *only == case.workload() || *only == case.name()))
         };
         CASES.into_iter().filter(chosen).map(|case| (case, self.systems_of(case))).collect()
     }

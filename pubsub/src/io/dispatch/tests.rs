@@ -19,6 +19,7 @@ use crate::proto::replica::Replica;
 use crate::topic::Topic;
 
 mod exchange;
+mod handlers;
 
 /// Another node, as this one sees it; with a replica of its own for what it says.
 #[derive(Debug, Clone)]
@@ -275,7 +276,7 @@ fn receipts_count_who_is_up_and_what_overflows() {
     assert_eq!(node.nodes("a/b"), 1);
     *lock(&down.0.push) = Pushed::Overflowed;
     let (_, local) = node.subscribe("**");
-    let receipt = node.bus.publish_now(publication("a/b").lent());
+    let receipt = node.bus.publish_now(publication("a/b").lent()).unwrap();
     assert_eq!((receipt.seq, receipt.nodes, receipt.local, receipt.overflowed), (1, 1, 1, 1));
     assert_eq!(seqs(&local), [1]);
     let pushed = lock(&up.0.pushed);
@@ -284,10 +285,10 @@ fn receipts_count_who_is_up_and_what_overflows() {
     assert_eq!(pushed[0].1, lock(&down.0.pushed)[0].1);
     drop(pushed);
     let long = Own { payload: vec![7; 10_000].into(), ..publication("a/b") };
-    node.bus.publish_now(long.lent());
+    node.bus.publish_now(long.lent()).unwrap();
     assert_eq!(lock(&up.0.pushed)[1].1, lock(&down.0.pushed)[1].1);
     node.registry.handle(&down, Inbound::Forgotten);
-    assert_eq!(node.bus.publish_now(publication("a/b").lent()).overflowed, 0);
+    assert_eq!(node.bus.publish_now(publication("a/b").lent()).unwrap().overflowed, 0);
     assert_eq!(lock(&down.0.pushed).len(), 2, "nothing for who is forgotten");
 }
 
@@ -368,7 +369,7 @@ fn peers_hear_at_once_when_the_last_of_a_pattern_goes() {
     assert!(!lock(&peer.0.frames).is_empty());
     node.settle(&peer);
     assert_eq!(lock(&peer.0.replica).view(&()).count(), 0);
-    assert_eq!(node.bus.publish_now(publication("a").lent()).local, 0);
+    assert_eq!(node.bus.publish_now(publication("a").lent()).unwrap().local, 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use talkie_transport::Interest;
 
 use super::Local;
 use crate::io::desk::Desk;
+use crate::io::handlers::Calls;
 use crate::io::order::Order;
 use crate::io::outlet::Outlet;
 use crate::proto::index::Index;
@@ -21,11 +22,19 @@ pub(crate) struct BusState<P: Outlet> {
     pub(super) responders: Index<P, Arc<Desk<P>>>,
     /// Held while one is matched and pushed, so that order is the same for all.
     pub(in crate::io) order: Mutex<Order<P>>,
+    /// Of handlers here, for what is published here.
+    pub(in crate::io) calls: Calls,
 }
 
 impl<P: Outlet> BusState<P> {
     pub(super) fn new(name: BusName) -> Self {
-        Self { name, index: Index::default(), responders: Index::default(), order: Mutex::default() }
+        Self {
+            name,
+            index: Index::default(),
+            responders: Index::default(),
+            order: Mutex::default(),
+            calls: Calls::default(),
+        }
     }
 
     pub(super) fn set_remote(&self, peer: &P, wanted: &Wanted, interest: Interest) {

@@ -6,7 +6,7 @@ use std::future::pending;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::json;
-use talkie_pubsub::{Delivery, PeerEvent};
+use talkie_pubsub::{Delivery, DeliveryRef, PeerEvent};
 
 use super::join;
 use crate::failure::Failure;
@@ -21,6 +21,7 @@ pub fn role(word: &str, setup: &Setup) -> Result<(), Failure> {
     let _words = words();
     let runtime = runtime()?;
     match word {
+        "local" if setup.system == "talkie-handler" => runtime.block_on(handled(setup.count)),
         "local" => runtime.block_on(local(setup.count)),
         "meet" => runtime.block_on(meet(setup.count)),
         "idle" => runtime.block_on(idle(setup.count)),
@@ -38,6 +39,26 @@ async fn local(count: usize) -> Result<(), Failure> {
                 gate.pass();
             }
         });
+    }
+    let publish = async |payload: &[u8]| {
+        bus.publish(TOPIC, Bytes::copy_from_slice(payload)).await?;
+        Ok(())
+    };
+    measure(&gate, count, publish).await
+}
+
+/// The same with handlers, which are called in the publisher's task.
+async fn handled(count: usize) -> Result<(), Failure> {
+    let bus = join(false).await?;
+    let gate = Gate::default();
+    let mut handlers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let gate = gate.clone();
+        handlers.push(bus.handle(TOPIC, move |delivery| {
+            if let DeliveryRef::Message(_) = delivery {
+                gate.pass();
+            }
+        })?);
     }
     let publish = async |payload: &[u8]| {
         bus.publish(TOPIC, Bytes::copy_from_slice(payload)).await?;

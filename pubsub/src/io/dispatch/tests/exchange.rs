@@ -123,7 +123,7 @@ async fn messages_go_to_subscribers_and_requests_to_responders() {
         (node.nodes("a/b"), node.registry.responders(&node.bus, OWN, &"a/b".parse().unwrap()).len()),
         (1, 1)
     );
-    assert_eq!(node.bus.publish_now(publication("a/b").lent()).nodes, 1);
+    assert_eq!(node.bus.publish_now(publication("a/b").lent()).unwrap().nodes, 1);
     assert_eq!(peer.sent()[0].0[..], [wants]);
     let mut question = node.ask("a/b", Reach::One).unwrap();
     let sent = peer.sent();

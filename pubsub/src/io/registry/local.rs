@@ -1,0 +1,65 @@
+//! An own interest: who takes what comes for it on this node.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::io::handlers::Callee;
+use crate::io::queue::Queue;
+use crate::topic::{Pattern, Topic};
+
+/// An own interest: the subscriptions and handlers that share a pattern.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(in crate::io) pattern: Pattern,
+    /// The topic that the pattern is, if it has no wildcard.
+    pub(in crate::io) exact: Option<Topic>,
+    /// Replaced as a whole when one joins or leaves, so that delivering holds no lock.
+    takers: RwLock<Arc<Takers>>,
+}
+
+/// Who takes messages.
+#[derive(Debug, Clone, Default)]
+pub(in crate::io) struct Takers {
+    pub(in crate::io) queues: Vec<Joined<Queue>>,
+    pub(in crate::io) handlers: Vec<Joined<Callee>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(in crate::io) struct Joined<T: ?Sized> {
+    /// The interest's epoch that it joined in: what is meant for an earlier one is not for it.
+    pub(in crate::io) epoch: u64,
+    /// How many subscriptions this node had made, itself included.
+    pub(in crate::io) born: u64,
+    pub(in crate::io) to: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for Joined<T> {
+    fn clone(&self) -> Self {
+        Self { epoch: self.epoch, born: self.born, to: Arc::clone(&self.to) }
+    }
+}
+
+impl<T: ?Sized> Joined<T> {
+    /// Whether it is owed what is meant for the interest at this epoch; none: at any.
+    pub(in crate::io) fn takes(&self, epoch: Option<u64>) -> bool {
+        epoch.is_none_or(|epoch| self.epoch <= epoch)
+    }
+}
+
+impl Local {
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self { exact: pattern.as_topic(), pattern, takers: RwLock::default() }
+    }
+
+    /// Those of the moment.
+    pub(in crate::io) fn takers(&self) -> Arc<Takers> {
+        Arc::clone(&self.takers.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Takers)) {
+        let mut takers = self.takers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = Takers::clone(&takers);
+        change(&mut all);
+        *takers = Arc::new(all);
+    }
+}
