@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use talkie_discovery::NodeId;
 use talkie_transport::{InDoubt, PeerSender};
 
+use crate::audience::{Audience, PublishOptions};
 use crate::delivery::{QueueLimits, Receipt};
 use crate::error::{FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
@@ -61,7 +62,7 @@ impl Bus {
         to: impl ToTopic,
         payload: impl Into<Bytes>,
     ) -> Result<Receipt, PublishError> {
-        self.publish_on(&to.to_topic()?, &payload.into()).await
+        self.publish_with(to, payload, PublishOptions::new()).await
     }
 
     /// Publishes without waiting: a node for which there is no room gets a counted gap.
@@ -69,7 +70,34 @@ impl Bus {
     /// # Errors
     /// As [`publish`](Self::publish).
     pub fn try_publish(&self, to: impl ToTopic, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        self.try_publish_on(&to.to_topic()?, &payload.into())
+        self.try_publish_with(to, payload, PublishOptions::new())
+    }
+
+    /// Publishes with options: to all but one's own subscription, to other nodes, to this node, or to one of them. See
+    /// [`PublishOptions`].
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and for a node that nothing is known of.
+    pub async fn publish_with(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        options: impl Into<PublishOptions>,
+    ) -> Result<Receipt, PublishError> {
+        self.publish_on(&to.to_topic()?, &payload.into(), options.into()).await
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// As [`publish_with`](Self::publish_with).
+    pub fn try_publish_with(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        options: impl Into<PublishOptions>,
+    ) -> Result<Receipt, PublishError> {
+        self.try_publish_on(&to.to_topic()?, &payload.into(), options.into())
     }
 
     /// For a topic that is published often.
@@ -77,7 +105,7 @@ impl Bus {
     /// # Errors
     /// For an invalid topic.
     pub fn publisher(&self, to: impl ToTopic) -> Result<Publisher, TopicError> {
-        Ok(Publisher::new(self.clone(), to.to_topic()?))
+        Ok(Publisher::new(self.clone(), to.to_topic()?, PublishOptions::new()))
     }
 
     /// Waits until all that this node published so far, on any bus, is confirmed by the nodes that are up and want
@@ -127,8 +155,8 @@ impl Bus {
         limits: QueueLimits,
     ) -> Result<Subscription, SubscribeError> {
         let pattern = to.to_pattern()?;
-        let (id, queue) = self.node.0.registry.subscribe(&self.state, &pattern, limits)?;
-        Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), id, pattern, queue))
+        let (seat, queue) = self.node.0.registry.subscribe(&self.state, &pattern, limits)?;
+        Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), seat, pattern, queue))
     }
 
     /// The same bus for values of a type instead of bytes: `T` in, `T` out.
@@ -177,26 +205,45 @@ impl Bus {
         self.node.metrics()
     }
 
-    pub(crate) async fn publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
-        let publication = self.publication(topic, payload)?;
+    pub(crate) async fn publish_on(
+        &self,
+        topic: &Topic,
+        payload: &Bytes,
+        options: PublishOptions,
+    ) -> Result<Receipt, PublishError> {
+        let publication = self.publication(topic, payload, options)?;
         fanout::publish(&self.node.0.registry, &self.state, publication).await
     }
 
-    pub(crate) fn try_publish_on(&self, topic: &Topic, payload: &Bytes) -> Result<Receipt, PublishError> {
-        Ok(self.state.publish_now(self.publication(topic, payload)?)?)
+    pub(crate) fn try_publish_on(
+        &self,
+        topic: &Topic,
+        payload: &Bytes,
+        options: PublishOptions,
+    ) -> Result<Receipt, PublishError> {
+        Ok(self.state.publish_now(self.publication(topic, payload, options)?)?)
     }
 
     fn publication<'a>(
         &'a self,
         topic: &'a Topic,
         payload: &'a Bytes,
+        PublishOptions { audience }: PublishOptions,
     ) -> Result<Publication<'a>, PublishError> {
         self.node.0.registry.check_open()?;
         let (given, limit) = (payload.len(), self.node.max_message());
         if given > limit {
             return Err(PublishError::TooLarge { given, limit });
         }
-        Ok(Publication { topic, payload, from: self.node.id() })
+        let from = self.node.id();
+        let audience = match audience {
+            Audience::Node(node) if node == from => Audience::Here,
+            Audience::Node(node) if !self.node.0.registry.knows(node) => {
+                return Err(PublishError::UnknownNode(node));
+            }
+            audience => audience,
+        };
+        Ok(Publication { topic, payload, from, audience })
     }
 }
 

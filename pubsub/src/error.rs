@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use talkie_discovery::NodeId;
+
 use crate::answer::Unanswered;
 use crate::proto::presence::Full;
 use crate::proto::value::{DecodeError, EncodeError};
@@ -52,6 +54,10 @@ pub enum PublishError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// Nothing is known of the node that it was to go to ([`Audience::Node`](crate::Audience::Node)): it was never met, has left, or
+    /// is lost for so long that nothing is kept for it.
+    #[error("no node {0} is here, nor was lost of late")]
+    UnknownNode(NodeId),
     /// A handler published for handlers of this node, and so many such messages wait for their calls already. Nothing was sent.
     /// Only in handlers.
     #[error("{limit} messages that handlers published wait for handlers already: return, or publish less")]

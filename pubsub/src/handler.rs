@@ -6,11 +6,12 @@ use std::sync::Arc;
 use talkie_discovery::NodeName;
 use talkie_transport::PeerSender;
 
+use crate::audience::SubscriptionId;
 use crate::bus::Bus;
 use crate::delivery::DeliveryRef;
 use crate::error::SubscribeError;
 use crate::io::handlers::Callee;
-use crate::io::registry::BusState;
+use crate::io::registry::{BusState, Seat};
 use crate::node::Node;
 use crate::topic::{Pattern, ToPattern};
 
@@ -51,8 +52,8 @@ impl Bus {
         let pattern = to.to_pattern()?;
         // Copies that no other handler counts references of.
         let callee = Callee::new(NodeName::lossy(self.node.name().as_str()), call);
-        let id = self.node.0.registry.handle_with(&self.state, &pattern, Arc::clone(&callee))?;
-        Ok(Handler { node: self.node.clone(), bus: Arc::clone(&self.state), id, pattern, callee })
+        let seat = self.node.0.registry.handle_with(&self.state, &pattern, Arc::clone(&callee))?;
+        Ok(Handler { node: self.node.clone(), bus: Arc::clone(&self.state), seat, pattern, callee })
     }
 }
 
@@ -64,7 +65,7 @@ impl Bus {
 pub struct Handler {
     node: Node,
     bus: Arc<BusState<PeerSender>>,
-    id: u64,
+    seat: Seat,
     pattern: Pattern,
     callee: Arc<Callee>,
 }
@@ -74,11 +75,16 @@ impl Handler {
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
+
+    /// Names it, to publish to all but it ([`Audience::AllBut`](crate::Audience::AllBut)).
+    pub fn id(&self) -> SubscriptionId {
+        SubscriptionId { node: self.node.id(), number: self.seat.born }
+    }
 }
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        self.node.0.registry.unhandle(&self.bus, self.id, &self.callee);
+        self.node.0.registry.unhandle(&self.bus, self.seat.interest, &self.callee);
     }
 }
 

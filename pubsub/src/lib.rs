@@ -34,6 +34,7 @@
 //! | to | see |
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
+//! | publish to all but oneself, to this node, or to one node | [`Bus::publish_with`], [`Publisher::with`] |
 //! | take messages where they arrive, without a queue | [`Bus::handle`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
 //! | know who is present on a topic, with what | [`Bus::presence`] |
@@ -54,10 +55,11 @@
 //!          counters (endpoint · recorder) · keys
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · fingerprint
-//! nouns    topic · delivery · answer
+//! nouns    topic · delivery · audience · answer
 //! ```
 
 mod answer;
+mod audience;
 mod bus;
 mod config;
 mod delivery;
@@ -79,6 +81,7 @@ mod topic;
 mod typed;
 
 pub use answer::{Answer, Reply, Unanswered};
+pub use audience::{Audience, PublishOptions, SubscriptionId};
 pub use bus::Bus;
 pub use bytes::Bytes;
 pub use config::Config;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::audience::PublishOptions;
 use crate::bus::Bus;
 use crate::delivery::Receipt;
 use crate::error::PublishError;
@@ -17,11 +18,27 @@ use crate::topic::Topic;
 pub struct Publisher {
     bus: Bus,
     topic: Topic,
+    options: PublishOptions,
 }
 
 impl Publisher {
-    pub(crate) const fn new(bus: Bus, topic: Topic) -> Self {
-        Self { bus, topic }
+    pub(crate) const fn new(bus: Bus, topic: Topic, options: PublishOptions) -> Self {
+        Self { bus, topic, options }
+    }
+
+    /// The same with other options: to whom it publishes.
+    ///
+    /// ```no_run
+    /// # use talkie_pubsub::{Audience, Bus};
+    /// # async fn example(bus: Bus) -> Result<(), Box<dyn std::error::Error>> {
+    /// let others = bus.publisher("room/7")?.with(Audience::Others);
+    /// others.publish("for other nodes").await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with(mut self, options: impl Into<PublishOptions>) -> Self {
+        self.options = options.into();
+        self
     }
 
     /// What it publishes on.
@@ -29,20 +46,20 @@ impl Publisher {
         &self.topic
     }
 
-    /// As [`Bus::publish`].
+    /// As [`Bus::publish_with`] and its options.
     ///
     /// # Errors
     /// As there.
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        self.bus.publish_on(&self.topic, &payload.into()).await
+        self.bus.publish_on(&self.topic, &payload.into(), self.options).await
     }
 
-    /// As [`Bus::try_publish`].
+    /// As [`Bus::try_publish_with`] and its options.
     ///
     /// # Errors
     /// As there.
     pub fn try_publish(&self, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        self.bus.try_publish_on(&self.topic, &payload.into())
+        self.bus.try_publish_on(&self.topic, &payload.into(), self.options)
     }
 }
 
@@ -51,6 +68,7 @@ impl fmt::Debug for Publisher {
         f.debug_struct("Publisher")
             .field("bus", self.bus.name())
             .field("topic", &self.topic)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -12,9 +12,10 @@ use futures_core::Stream;
 use talkie_discovery::NodeName;
 use talkie_transport::PeerSender;
 
+use crate::audience::SubscriptionId;
 use crate::delivery::{Delivery, Message};
 use crate::io::queue::Queue;
-use crate::io::registry::BusState;
+use crate::io::registry::{BusState, Seat};
 use crate::node::Node;
 use crate::proto::backlog::{Item, Waiting};
 use crate::proto::fingerprint::{Fingerprint, LEN};
@@ -40,7 +41,7 @@ pub struct Subscription<T = Bytes> {
 struct Held {
     node: Node,
     bus: Arc<BusState<PeerSender>>,
-    id: u64,
+    seat: Seat,
     pattern: Pattern,
     queue: Arc<Queue>,
     /// The topic that the pattern is, if it is one, and the node's name: copies that no other subscription counts
@@ -66,13 +67,13 @@ impl Subscription {
     pub(crate) fn new(
         node: Node,
         bus: Arc<BusState<PeerSender>>,
-        id: u64,
+        seat: Seat,
         pattern: Pattern,
         queue: Arc<Queue>,
     ) -> Self {
         let (topic, name) = (pattern.own_topic(), NodeName::lossy(node.name().as_str()));
         Self {
-            held: Held { node, bus, id, pattern, queue, topic, name },
+            held: Held { node, bus, seat, pattern, queue, topic, name },
             taken: VecDeque::new(),
             form: Form::BYTES,
         }
@@ -102,6 +103,11 @@ impl<T> Subscription<T> {
     /// What it wants.
     pub fn pattern(&self) -> &Pattern {
         &self.held.pattern
+    }
+
+    /// Names it, to publish to all but it ([`Audience::AllBut`](crate::Audience::AllBut)).
+    pub fn id(&self) -> SubscriptionId {
+        SubscriptionId { node: self.held.node.id(), number: self.held.seat.born }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
@@ -139,7 +145,7 @@ impl<T> Stream for Subscription<T> {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.node.0.registry.unsubscribe(&self.bus, self.id, &self.queue);
+        self.node.0.registry.unsubscribe(&self.bus, self.seat.interest, &self.queue);
     }
 }
 

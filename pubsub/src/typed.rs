@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::audience::PublishOptions;
 use crate::bus::Bus;
 use crate::delivery::{QueueLimits, Receipt};
 use crate::error::{PublishError, SubscribeError};
@@ -95,6 +96,32 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     /// As there, and where the value cannot be encoded.
     pub fn try_publish(&self, to: impl ToTopic, value: &T) -> Result<Receipt, PublishError> {
         self.bus.try_publish(to, self.encode(value)?)
+    }
+
+    /// As [`Bus::publish_with`].
+    ///
+    /// # Errors
+    /// As there, and where the value cannot be encoded.
+    pub async fn publish_with(
+        &self,
+        to: impl ToTopic,
+        value: &T,
+        options: impl Into<PublishOptions>,
+    ) -> Result<Receipt, PublishError> {
+        self.bus.publish_with(to, self.encode(value)?, options).await
+    }
+
+    /// As [`Bus::try_publish_with`].
+    ///
+    /// # Errors
+    /// As there, and where the value cannot be encoded.
+    pub fn try_publish_with(
+        &self,
+        to: impl ToTopic,
+        value: &T,
+        options: impl Into<PublishOptions>,
+    ) -> Result<Receipt, PublishError> {
+        self.bus.try_publish_with(to, self.encode(value)?, options)
     }
 
     /// As [`Bus::subscribe`]. Values are decoded when they are read.

@@ -52,6 +52,7 @@ async fn a_link_survives_a_handler_that_panics() {
         from.publish("t", "").await.unwrap();
         assert_eq!(message(&mut sound).await.seq, n);
     }
+    soon(from.flush()).await.unwrap();
     assert_eq!(to.metrics().deliveries.panicked, 3);
     assert_eq!(to.metrics().links.made, from.metrics().links.made);
     assert_eq!(from.metrics().links.told_up, 1, "the link is the first one");

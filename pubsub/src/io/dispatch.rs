@@ -94,8 +94,8 @@ impl<P: Outlet> Registry<P> {
             let Some(local) = self.local(interest.id) else { continue };
             let Some(message) = self.open_message(from, sender, &local, body.clone()) else { continue };
             let (takers, epoch) = (local.takers(), Some(interest.epoch));
-            handlers::call(&local, &takers, epoch, &message);
-            pressed = deliver(&takers, epoch, &message).1.or(pressed);
+            pressed = deliver(&takers, epoch, 0, &message).1.or(pressed);
+            handlers::call(&local, &takers, epoch, 0, &message);
         }
         pressed
     }
@@ -200,33 +200,39 @@ struct Sender {
 
 pub(super) const MISMATCH: &str = "a topic that the interest does not want";
 
-/// Puts a message into the queues of an interest: of those that joined by the epoch, or of all. How many, and whether one of
-/// them is full.
-pub(super) fn deliver(takers: &Takers, epoch: Option<u64>, message: &Waiting) -> (usize, Option<Pressed>) {
+/// Puts a message into the queues of an interest: of those that joined by the epoch, or of all; but not of the one of this
+/// number. How many, and whether one of them is full.
+pub(super) fn deliver(
+    takers: &Takers,
+    epoch: Option<u64>,
+    but: u64,
+    message: &Waiting,
+) -> (usize, Option<Pressed>) {
     let (mut reached, mut pressed) = (0, None);
-    for joined in takers.queues.iter().filter(|joined| joined.takes(epoch)) {
+    for joined in takers.queues.iter().filter(|joined| joined.takes(epoch) && joined.born != but) {
         pressed = joined.to.push(message.clone()).or(pressed);
         reached += 1;
     }
     (reached, pressed)
 }
 
-/// Hands the messages that arrived for one interest to its handlers, and puts them into its queues.
+/// Puts the messages that arrived for one interest into its queues, and hands them to its handlers.
 fn flush(run: &Option<(Interest, Arc<Local>)>, together: &mut Vec<Waiting>) -> Option<Pressed> {
     let (interest, local) = run.as_ref().filter(|_| !together.is_empty())?;
     let (takers, epoch) = (local.takers(), Some(interest.epoch));
-    for message in &*together {
-        handlers::call(local, &takers, epoch, message);
-    }
     let mut queues = takers.queues.iter().filter(|joined| joined.takes(epoch)).peekable();
     let mut pressed = None;
     while let Some(joined) = queues.next() {
-        let full = if queues.peek().is_some() {
+        let full = if queues.peek().is_some() || !takers.handlers.is_empty() {
             joined.to.push_all(together.iter().cloned())
         } else {
             joined.to.push_all(together.drain(..))
         };
         pressed = full.or(pressed);
+    }
+    // Last, so that what they publish comes behind what they publish it for.
+    for message in &*together {
+        handlers::call(local, &takers, epoch, 0, message);
     }
     together.clear();
     pressed

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use talkie_discovery::NodeId;
-use talkie_transport::{Body, Hand, Parcel, PeerSender, Pushed, Room, SMALL};
+use talkie_transport::{Body, Hand, Interests, Parcel, PeerSender, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
 use super::dispatch::deliver;
@@ -14,6 +14,7 @@ use super::handlers::{Calls, MAX_LATER};
 use super::order::Routed;
 use super::outlet::Outlet;
 use super::registry::{BusState, Local, Registry, Takers, lock};
+use crate::audience::{Audience, SubscriptionId};
 use crate::delivery::Receipt;
 use crate::error::PublishError;
 use crate::proto::backlog::Waiting;
@@ -31,6 +32,37 @@ pub(crate) struct Publication<'a> {
     pub(crate) topic: &'a Topic,
     pub(crate) payload: &'a Bytes,
     pub(crate) from: NodeId,
+    pub(crate) audience: Audience,
+}
+
+impl Publication<'_> {
+    /// The peers that it is for.
+    fn remote<'m, P: Outlet, L>(&self, matches: &'m Matches<P, L>) -> &'m [(P, Interests)] {
+        match self.audience {
+            Audience::All | Audience::AllBut(_) | Audience::Others => &matches.remote,
+            Audience::Here => &[],
+            Audience::Node(id) => {
+                let one = matches.remote.iter().find(|(peer, _)| peer.id() == id);
+                one.map_or(&[], std::slice::from_ref)
+            }
+        }
+    }
+
+    /// What this node has for it.
+    fn local<'m, P, L>(&self, matches: &'m Matches<P, L>) -> &'m [L] {
+        match self.audience {
+            Audience::All | Audience::AllBut(_) | Audience::Here => &matches.local,
+            Audience::Others | Audience::Node(_) => &[],
+        }
+    }
+
+    /// The number of the subscription that is left out; 0: none.
+    fn but(&self) -> u64 {
+        match self.audience {
+            Audience::AllBut(SubscriptionId { node, number }) if node == self.from => number,
+            _ => 0,
+        }
+    }
 }
 
 /// What came of trying to publish.
@@ -62,7 +94,7 @@ impl<P: Outlet> BusState<P> {
         let routed = order.route(&self.name, &self.index, publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
-        for (peer, _) in &routed.route.matches.remote {
+        for (peer, _) in publication.remote(&routed.route.matches) {
             if let Room::Wait { until } = peer.room(publication.payload.len(), now)
                 && until > now
             {
@@ -114,15 +146,16 @@ fn hand_out<P: Outlet>(
     now: Instant,
 ) -> Result<Handed, Nested> {
     let Routed { route, sequence, head, published } = routed;
-    let Publication { topic, payload, from } = publication;
-    let takers: Locals<'_> = route.matches.local.iter().map(|local| (local, local.takers())).collect();
+    let Publication { topic, payload, from, .. } = publication;
+    let (remote, but) = (publication.remote(&route.matches), publication.but());
+    let local = publication.local(&route.matches).iter();
+    let takers: Locals<'_> = local.map(|local| (local, local.takers())).collect();
     let handled = takers.iter().any(|(_, takers)| !takers.handlers.is_empty());
     if handled && calls.is_full() {
         return Err(Nested);
     }
     *sequence += 1;
     let seq = *sequence;
-    let Matches { remote, .. } = &route.matches;
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
         head.clear();
@@ -147,9 +180,10 @@ fn hand_out<P: Outlet>(
     for (local, takers) in takers {
         let topic = local.exact.is_none().then(|| topic.clone());
         let message = Waiting { topic, from, name: None, seq, payload: payload.clone() };
-        receipt.local += deliver(&takers, None, &message).0 + takers.handlers.len();
+        receipt.local += deliver(&takers, None, but, &message).0;
         if !takers.handlers.is_empty() {
-            calls.plan(local, takers, message);
+            receipt.local += takers.handlers.iter().filter(|joined| joined.born != but).count();
+            calls.plan(local, takers, but, message);
         }
     }
     published.count(&receipt, payload.len());

@@ -103,18 +103,15 @@ impl fmt::Debug for Callee {
     }
 }
 
-/// Calls the handlers of an interest that joined by the epoch, or all. How many there are.
-pub(super) fn call(local: &Local, takers: &Takers, epoch: Option<u64>, message: &Waiting) -> usize {
+/// Calls the handlers of an interest that joined by the epoch, or all; but not the one of this number.
+pub(super) fn call(local: &Local, takers: &Takers, epoch: Option<u64>, but: u64, message: &Waiting) {
     if takers.handlers.is_empty() {
-        return 0;
+        return;
     }
     let _inside = Inside::enter();
-    let mut called = 0;
-    for joined in takers.handlers.iter().filter(|joined| joined.takes(epoch)) {
+    for joined in takers.handlers.iter().filter(|joined| joined.takes(epoch) && joined.born != but) {
         joined.to.message(message, local.exact.as_ref());
-        called += 1;
     }
-    called
 }
 
 /// The calls that are due on one bus, in the order of publishing. They are planned under the bus's order and run without it.
@@ -130,6 +127,8 @@ pub(crate) struct Calls {
 struct Planned {
     local: Arc<Local>,
     takers: Arc<Takers>,
+    /// The one that is left out.
+    but: u64,
     message: Waiting,
 }
 
@@ -140,8 +139,8 @@ impl Calls {
     }
 
     /// Plans calls; [`Self::run`] follows.
-    pub(super) fn plan(&self, local: &Arc<Local>, takers: Arc<Takers>, message: Waiting) {
-        lock(&self.later).push_back(Planned { local: Arc::clone(local), takers, message });
+    pub(super) fn plan(&self, local: &Arc<Local>, takers: Arc<Takers>, but: u64, message: Waiting) {
+        lock(&self.later).push_back(Planned { local: Arc::clone(local), takers, but, message });
     }
 
     /// Runs what is planned. When it returns all of it has been run, unless the caller is a handler: then whoever called that
@@ -158,8 +157,8 @@ impl Calls {
             } else {
                 lock(&self.turn)
             };
-            while let Some(Planned { local, takers, message }) = self.next() {
-                call(&local, &takers, None, &message);
+            while let Some(Planned { local, takers, but, message }) = self.next() {
+                call(&local, &takers, None, but, &message);
             }
             drop(turn);
             // Looked at again: what was planned since may have found the turn taken.

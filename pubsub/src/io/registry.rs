@@ -27,8 +27,8 @@ pub(crate) mod exchange;
 mod local;
 
 pub(crate) use bus::BusState;
-pub(crate) use local::Local;
 pub(super) use local::{Joined, Takers};
+pub(crate) use local::{Local, Seat};
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
 const MAX_FORGOTTEN: usize = 1_024;
@@ -114,13 +114,13 @@ impl<P: Outlet> Registry<P> {
         bus: &BusState<P>,
         pattern: &Pattern,
         limits: QueueLimits,
-    ) -> Result<(u64, Arc<Queue>), Closed> {
+    ) -> Result<(Seat, Arc<Queue>), Closed> {
         let topic = if pattern.is_exact() { pattern.as_str().len() } else { 0 };
         let queue = Arc::new(Queue::new(limits, topic));
         let to = Arc::clone(&queue);
-        let id =
+        let seat =
             self.join(bus, pattern, |takers, epoch, born| takers.queues.push(Joined { epoch, born, to }))?;
-        Ok((id, queue))
+        Ok((seat, queue))
     }
 
     /// A new handler, as a subscription.
@@ -129,17 +129,17 @@ impl<P: Outlet> Registry<P> {
         bus: &BusState<P>,
         pattern: &Pattern,
         to: Arc<Callee>,
-    ) -> Result<u64, Closed> {
+    ) -> Result<Seat, Closed> {
         self.join(bus, pattern, |takers, epoch, born| takers.handlers.push(Joined { epoch, born, to }))
     }
 
-    /// One more that takes messages of a pattern; the interest's id.
+    /// One more that takes messages of a pattern.
     fn join(
         &self,
         bus: &BusState<P>,
         pattern: &Pattern,
         add: impl FnOnce(&mut Takers, u64, u64),
-    ) -> Result<u64, Closed> {
+    ) -> Result<Seat, Closed> {
         let mut members = self.open_members()?;
         let (Interest { id, epoch }, born) = members.replica.subscribe(&bus.name, pattern);
         let known = self.locals.get(&id).map(|local| Arc::clone(&local));
@@ -154,7 +154,7 @@ impl<P: Outlet> Registry<P> {
         }
         members.tell_all();
         tracing::debug!(name: "talkie.subscribed", bus = %bus.name, %pattern, "subscribed");
-        Ok(id)
+        Ok(Seat { interest: id, born })
     }
 
     /// Ends a subscription. Nothing comes for it any more, and peers are told if it was the last of its pattern.
@@ -218,6 +218,11 @@ impl<P: Outlet> Registry<P> {
             }
             changed.await;
         }
+    }
+
+    /// Whether a node is linked, or may be owed something.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        lock(&self.members).replica.peers().any(|peer| peer.id() == node)
     }
 
     /// Messages that peers had not confirmed when they left, since this was last asked.

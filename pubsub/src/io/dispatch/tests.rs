@@ -9,15 +9,17 @@ use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Hand, Interests, Parcel, Pushed, Room};
 
 use super::*;
+use crate::audience::Audience;
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::io::fanout::{Attempt, Publication};
 use crate::io::queue::Queue;
-use crate::io::registry::{BusState, lock};
+use crate::io::registry::{BusState, Seat, lock};
 use crate::proto::backlog::Item;
 use crate::proto::replica::Replica;
 use crate::topic::Topic;
 
+mod audience;
 mod exchange;
 mod handlers;
 
@@ -102,6 +104,11 @@ impl Node {
     }
 
     fn subscribe(&self, pattern: &str) -> (u64, Arc<Queue>) {
+        let (seat, queue) = self.seat(pattern);
+        (seat.interest, queue)
+    }
+
+    fn seat(&self, pattern: &str) -> (Seat, Arc<Queue>) {
         self.registry.subscribe(&self.bus, &pattern.parse().unwrap(), QueueLimits::default()).unwrap()
     }
 
@@ -169,17 +176,19 @@ fn fake(n: u8) -> Fake {
 struct Own {
     topic: Topic,
     payload: Bytes,
+    audience: Audience,
 }
 
 impl Own {
     fn lent(&self) -> Publication<'_> {
-        let Self { topic, payload } = self;
-        Publication { topic, payload, from: NodeId::from_bytes([0; 16]) }
+        let Self { topic, payload, audience } = self;
+        Publication { topic, payload, from: NodeId::from_bytes([0; 16]), audience: *audience }
     }
 }
 
 fn publication(topic: &str) -> Own {
-    Own { topic: topic.parse().unwrap(), payload: Bytes::from_static(b"hello") }
+    let payload = Bytes::from_static(b"hello");
+    Own { topic: topic.parse().unwrap(), payload, audience: Audience::All }
 }
 
 fn seqs(queue: &Queue) -> Vec<u64> {

@@ -23,6 +23,15 @@ pub(in crate::io) struct Takers {
     pub(in crate::io) handlers: Vec<Joined<Callee>>,
 }
 
+/// Where one of them is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// The id of its interest.
+    pub(crate) interest: u64,
+    /// As in [`Joined`].
+    pub(crate) born: u64,
+}
+
 /// One of them.
 #[derive(Debug)]
 pub(in crate::io) struct Joined<T: ?Sized> {

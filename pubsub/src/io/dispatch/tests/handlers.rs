@@ -21,8 +21,8 @@ fn handling(
 ) -> (u64, Arc<Callee>) {
     let callee = Callee::new("here".parse().unwrap(), call);
     let pattern = pattern.parse().unwrap();
-    let id = node.registry.handle_with(&node.bus, &pattern, Arc::clone(&callee)).unwrap();
-    (id, callee)
+    let seat = node.registry.handle_with(&node.bus, &pattern, Arc::clone(&callee)).unwrap();
+    (seat.interest, callee)
 }
 
 fn numbers(got: &Receiver<Delivery>) -> Vec<u64> {

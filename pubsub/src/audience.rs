@@ -1,0 +1,86 @@
+//! Whom a message goes to.
+
+use talkie_discovery::NodeId;
+
+use crate::handler::Handler;
+use crate::subscription::Subscription;
+
+/// Whom a message goes to, of all that want its topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Audience {
+    /// All of them, here and on other nodes.
+    #[default]
+    All,
+    /// All but one subscription or handler of this node, as a rule the publisher's own ([`Subscription::id`]). One that has
+    /// ended, or is of another node, leaves nobody out.
+    AllBut(SubscriptionId),
+    /// Those of other nodes.
+    Others,
+    /// Those of this node.
+    Here,
+    /// Those of one node, which may be this one. One that is away gets it when it is back, as ever; one that nothing is known
+    /// of is an error ([`PublishError::UnknownNode`](crate::PublishError::UnknownNode)).
+    Node(NodeId),
+}
+
+/// Names a subscription or a handler of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriptionId {
+    pub(crate) node: NodeId,
+    /// How many subscriptions the node had made, itself included: never 0.
+    pub(crate) number: u64,
+}
+
+/// How a message is published; of [`Bus::publish_with`](crate::Bus::publish_with) and
+/// [`Publisher::with`](crate::Publisher::with). An [`Audience`] is one, too.
+///
+/// ```no_run
+/// # async fn example(bus: talkie_pubsub::Bus) -> Result<(), Box<dyn std::error::Error>> {
+/// use talkie_pubsub::Audience;
+/// let room = bus.subscribe("room/7")?;
+/// bus.publish_with("room/7", "for everybody but me", &room).await?;
+/// bus.publish_with("room/7", "for this node alone", Audience::Here).await?;
+/// for peer in bus.node().peers() {
+///     bus.publish_with("room/7", "for one node", Audience::Node(peer.id)).await?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct PublishOptions {
+    pub(crate) audience: Audience,
+}
+
+impl PublishOptions {
+    /// The defaults: to all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whom it goes to.
+    pub const fn to(mut self, audience: Audience) -> Self {
+        self.audience = audience;
+        self
+    }
+}
+
+impl From<Audience> for PublishOptions {
+    fn from(audience: Audience) -> Self {
+        Self::new().to(audience)
+    }
+}
+
+/// To all but it.
+impl<T> From<&Subscription<T>> for PublishOptions {
+    fn from(own: &Subscription<T>) -> Self {
+        Audience::AllBut(own.id()).into()
+    }
+}
+
+/// To all but it.
+impl From<&Handler> for PublishOptions {
+    fn from(own: &Handler) -> Self {
+        Audience::AllBut(own.id()).into()
+    }
+}
