@@ -13,12 +13,13 @@ use talkie_discovery::NodeId;
 use talkie_transport::{InDoubt, PeerSender};
 
 use crate::audience::{Audience, PublishOptions};
-use crate::delivery::{QueueLimits, Receipt};
+use crate::delivery::Receipt;
 use crate::error::{FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
 use crate::io::registry::BusState;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::options::SubscribeOptions;
 use crate::presence::Presence;
 use crate::publisher::Publisher;
 use crate::subscription::Subscription;
@@ -52,6 +53,8 @@ impl Bus {
     /// Waits for room where what waits for a node is at its limit and the node moves. A node that stands still holds
     /// it up for 250 ms at most, once per stall, and then gets a counted gap. Messages that one task publishes are
     /// received in that order. Dropping the future before it is done publishes nothing.
+    ///
+    /// It also waits for subscriptions of this node that ask for that ([`WhenFull::Wait`](crate::WhenFull::Wait)).
     ///
     /// Without interest there is nobody to hand the message to: see [`subscribed_on`](Self::subscribed_on).
     ///
@@ -136,26 +139,26 @@ impl Bus {
         if messages == 0 { Ok(()) } else { Err(FlushError::InDoubt { messages }) }
     }
 
-    /// Subscribes with the default [`QueueLimits`]. In force on this node on return; other nodes hear of it in the
+    /// Subscribes with the default [`SubscribeOptions`]. In force on this node on return; other nodes hear of it in the
     /// background.
     ///
     /// # Errors
     /// For an invalid pattern, and after the node has left.
     pub fn subscribe(&self, to: impl ToPattern) -> Result<Subscription, SubscribeError> {
-        self.subscribe_with(to, QueueLimits::default())
+        self.subscribe_with(to, SubscribeOptions::new())
     }
 
-    /// Subscribes with limits of its own to what may wait.
+    /// Subscribes with limits of its own to what may wait, and what happens then.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
     pub fn subscribe_with(
         &self,
         to: impl ToPattern,
-        limits: QueueLimits,
+        options: impl Into<SubscribeOptions>,
     ) -> Result<Subscription, SubscribeError> {
         let pattern = to.to_pattern()?;
-        let (seat, queue) = self.node.0.registry.subscribe(&self.state, &pattern, limits)?;
+        let (seat, queue) = self.node.0.registry.subscribe(&self.state, &pattern, options.into())?;
         Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), seat, pattern, queue))
     }
 

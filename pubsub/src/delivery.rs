@@ -118,7 +118,8 @@ pub struct Receipt {
     pub overflowed: usize,
 }
 
-/// How much may wait in one subscription. What does not fit pushes out the oldest, which becomes a gap.
+/// How much may wait in one subscription. What happens to what does not fit is [`WhenFull`](crate::WhenFull): by default the
+/// oldest make room and become a gap.
 ///
 /// More rides out longer pauses of the reader and costs memory; a reader that stays slower than its publishers
 /// gets gaps with any limit.

@@ -9,7 +9,7 @@ use talkie_transport::PeerSender;
 use crate::audience::SubscriptionId;
 use crate::bus::Bus;
 use crate::delivery::DeliveryRef;
-use crate::error::SubscribeError;
+use crate::error::{Closed, SubscribeError};
 use crate::io::handlers::Callee;
 use crate::io::registry::{BusState, Seat};
 use crate::node::Node;
@@ -79,6 +79,14 @@ impl Handler {
     /// Names it, to publish to all but it ([`Audience::AllBut`](crate::Audience::AllBut)).
     pub fn id(&self) -> SubscriptionId {
         SubscriptionId { node: self.node.id(), number: self.seat.born }
+    }
+
+    /// As [`Subscription::ready`](crate::Subscription::ready).
+    ///
+    /// # Errors
+    /// When the node leaves meanwhile.
+    pub async fn ready(&self) -> Result<(), Closed> {
+        self.node.confirmed(self.seat.interest).await
     }
 }
 

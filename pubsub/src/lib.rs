@@ -35,11 +35,13 @@
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
 //! | publish to all but oneself, to this node, or to one node | [`Bus::publish_with`], [`Publisher::with`] |
+//! | choose how much may wait, and what happens then | [`Bus::subscribe_with`] |
 //! | take messages where they arrive, without a queue | [`Bus::handle`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
 //! | know who is present on a topic, with what | [`Bus::presence`] |
 //! | ask, and get an answer | [`Bus::request`], [`Bus::request_all`], [`Bus::respond`] |
 //! | know who is there | [`Node::peers`], [`Node::peer_events`] |
+//! | know that all others know of a subscription | [`Subscription::ready`] |
 //! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
 //! | have several buses on one node | [`Node::open`] |
 //! | set up without the environment | [`Config::new`] and its setters; [`settings`] is the table of all |
@@ -55,7 +57,7 @@
 //!          counters (endpoint · recorder) · keys
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · fingerprint
-//! nouns    topic · delivery · audience · answer
+//! nouns    topic · delivery · audience · options · answer
 //! ```
 
 mod answer;
@@ -69,6 +71,7 @@ mod handler;
 mod io;
 mod metrics;
 mod node;
+mod options;
 mod presence;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
@@ -95,6 +98,7 @@ pub use metrics::{
     Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
 };
 pub use node::Node;
+pub use options::{SubscribeOptions, WhenFull};
 pub use presence::{Presence, PresenceChange, PresenceChanges, Present, Tracked};
 pub use proto::fingerprint::Fingerprint;
 pub use proto::presence::Full;

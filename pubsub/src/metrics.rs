@@ -84,7 +84,7 @@ pub struct PublishStats {
     pub overflowed: u64,
     /// Publishes that waited for room.
     pub waits: u64,
-    /// How long they waited in all, microseconds; at most 250 ms for a peer and stall.
+    /// How long they waited in all, microseconds; at most 250 ms for a peer and stall, and what a subscription says for its own.
     pub waited_us: u64,
 }
 
@@ -133,7 +133,7 @@ macro_rules! deliveries {
 deliveries! {
     /// Messages that came, from other nodes and this one.
     received,
-    /// Of those, messages that were pushed out, since the reader was slow; told in gaps.
+    /// Of those, messages that were dropped, since the reader was slow; told in gaps.
     dropped,
     /// Messages lost on the way here, as far as their number is known; told in gaps.
     missed,

@@ -91,6 +91,12 @@ impl Node {
         self.0.transport.peers()
     }
 
+    /// Waits until every node that is up has confirmed an interest of this one.
+    pub(crate) async fn confirmed(&self, interest: u64) -> Result<(), Closed> {
+        let up = || self.peers().into_iter().map(|peer| peer.id).collect();
+        self.0.registry.ready(interest, up).await
+    }
+
     /// A stream of the nodes that come and go; it begins with those that are up.
     pub fn peer_events(&self) -> PeerEvents {
         self.0.transport.peer_events()

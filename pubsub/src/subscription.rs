@@ -14,6 +14,7 @@ use talkie_transport::PeerSender;
 
 use crate::audience::SubscriptionId;
 use crate::delivery::{Delivery, Message};
+use crate::error::Closed;
 use crate::io::queue::Queue;
 use crate::io::registry::{BusState, Seat};
 use crate::node::Node;
@@ -108,6 +109,17 @@ impl<T> Subscription<T> {
     /// Names it, to publish to all but it ([`Audience::AllBut`](crate::Audience::AllBut)).
     pub fn id(&self) -> SubscriptionId {
         SubscriptionId { node: self.held.node.id(), number: self.held.seat.born }
+    }
+
+    /// Resolves when every node that is up has confirmed that it knows of this subscription: what any of them publishes from
+    /// then on reaches it. Nodes that come while it waits must confirm it as well, and those that go need not. Where no node is
+    /// up, that is at once. Cancel safe.
+    ///
+    /// # Errors
+    /// When the node leaves meanwhile.
+    pub async fn ready(&self) -> Result<(), Closed> {
+        let Held { node, seat, .. } = &self.held;
+        node.confirmed(seat.interest).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::audience::PublishOptions;
 use crate::bus::Bus;
-use crate::delivery::{QueueLimits, Receipt};
+use crate::delivery::Receipt;
 use crate::error::{PublishError, SubscribeError};
+use crate::options::SubscribeOptions;
 use crate::proto::fingerprint::Fingerprint;
 use crate::proto::value::{self, EncodeError};
 use crate::subscription::{Form, Subscription};
@@ -129,7 +130,7 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     /// # Errors
     /// As there.
     pub fn subscribe(&self, to: impl ToPattern) -> Result<Subscription<T>, SubscribeError> {
-        self.subscribe_with(to, QueueLimits::default())
+        self.subscribe_with(to, SubscribeOptions::new())
     }
 
     /// As [`Bus::subscribe_with`].
@@ -139,9 +140,9 @@ impl<'a, T: Serialize + DeserializeOwned + 'static> Typed<'a, T> {
     pub fn subscribe_with(
         &self,
         to: impl ToPattern,
-        limits: QueueLimits,
+        options: impl Into<SubscribeOptions>,
     ) -> Result<Subscription<T>, SubscribeError> {
-        Ok(self.bus.subscribe_with(to, limits)?.of(form()))
+        Ok(self.bus.subscribe_with(to, options)?.of(form()))
     }
 
     fn encode(&self, value: &T) -> Result<Bytes, EncodeError> {

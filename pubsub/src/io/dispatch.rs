@@ -149,15 +149,11 @@ impl<P: Outlet> Registry<P> {
         if self.exchange.control(from, frame) {
             return;
         }
-        let changed = self.members().control(from, frame);
-        match changed {
-            Ok(true) => self.wake_waiters(),
-            Ok(false) => {}
-            Err(error) => {
-                note(&self.counters.control, from, &error);
-                self.wake_waiters();
-            }
+        if let Err(error) = self.members().control(from, frame) {
+            note(&self.counters.control, from, &error);
         }
+        // Also where nothing changed: it may have confirmed something.
+        self.wake_waiters();
     }
 
     fn linked(&self, from: &P) {

@@ -1,7 +1,7 @@
 //! One publish: matched once, encoded once, handed to each peer and to the subscriptions here.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -13,6 +13,7 @@ use super::dispatch::deliver;
 use super::handlers::{Calls, MAX_LATER};
 use super::order::Routed;
 use super::outlet::Outlet;
+use super::queue::Queue;
 use super::registry::{BusState, Local, Registry, Takers, lock};
 use crate::audience::{Audience, SubscriptionId};
 use crate::delivery::Receipt;
@@ -56,6 +57,11 @@ impl Publication<'_> {
         }
     }
 
+    /// Bytes of its topic and its payload.
+    fn size(&self) -> (usize, usize) {
+        (self.topic.as_str().len(), self.payload.len())
+    }
+
     /// The number of the subscription that is left out; 0: none.
     fn but(&self) -> u64 {
         match self.audience {
@@ -72,6 +78,8 @@ pub(crate) enum Attempt<P> {
     Done(Receipt),
     /// Nothing was done: this peer is full and moves, so it is worth waiting for, at most until then.
     Wait(P, Instant),
+    /// Nothing was done: the reader of this queue is to be waited for.
+    WaitHere(Arc<Queue>),
     /// Nothing was done.
     Refused(Nested),
 }
@@ -88,7 +96,9 @@ impl From<Nested> for PublishError {
 
 impl<P: Outlet> BusState<P> {
     /// Publishes, unless a peer should be waited for first.
-    pub(crate) fn attempt(&self, publication: Publication<'_>) -> Attempt<P> {
+    ///
+    /// `waited` is how long it waited for subscriptions here before.
+    pub(crate) fn attempt(&self, publication: Publication<'_>, waited: Duration) -> Attempt<P> {
         let now = Instant::now();
         let mut order = lock(&self.order);
         let routed = order.route(&self.name, &self.index, publication.topic);
@@ -103,6 +113,11 @@ impl<P: Outlet> BusState<P> {
         }
         if let Some((peer, until)) = wait {
             return Attempt::Wait(peer, until);
+        }
+        for local in publication.local(&routed.route.matches) {
+            if let Some(queue) = local.full(publication.but(), publication.size(), waited) {
+                return Attempt::WaitHere(queue);
+            }
         }
         let handed = hand_out(routed, &self.calls, publication, now);
         drop(order);
@@ -199,12 +214,19 @@ pub(crate) async fn publish(
     bus: &BusState<PeerSender>,
     publication: Publication<'_>,
 ) -> Result<Receipt, PublishError> {
-    let mut first = true;
+    let (mut first, mut waited) = (true, Duration::ZERO);
     loop {
         registry.check_open()?;
-        let (peer, until) = match bus.attempt(publication) {
+        let (peer, until) = match bus.attempt(publication, waited) {
             Attempt::Done(receipt) => return Ok(receipt),
             Attempt::Wait(peer, until) => (peer, until),
+            Attempt::WaitHere(queue) => {
+                let (begun, (topic, payload)) = (Instant::now(), publication.size());
+                queue.freed(topic, payload, waited).await;
+                waited += begun.elapsed();
+                registry.counters.waited(std::mem::take(&mut first), begun.elapsed());
+                continue;
+            }
             Attempt::Refused(nested) => return Err(nested.into()),
         };
         let mut freed = std::pin::pin!(peer.room_freed());

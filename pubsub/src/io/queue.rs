@@ -10,9 +10,9 @@ use talkie_transport::Pressed;
 use tokio::sync::Notify;
 
 use super::registry::lock;
-use crate::delivery::QueueLimits;
 use crate::metrics::Deliveries;
-use crate::proto::backlog::{Backlog, Item, Waiting};
+use crate::options::{SubscribeOptions, WhenFull};
+use crate::proto::backlog::{Backlog, Drop, Item, Waiting};
 
 /// What is taken out at once: the lock is then taken once for all of it. A sixteenth of what may wait, so many deliveries and
 /// bytes at most.
@@ -23,7 +23,13 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// Filled by any task, read by one. The lock is held for some pushes or pops, never while waking.
 #[derive(Debug)]
-pub(crate) struct Queue(Mutex<State>);
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// How long publishers here wait for room; none: not at all.
+    patience: Option<Duration>,
+    /// Told when the reader took something, or nothing more comes in; only where somebody may wait for that.
+    freed: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -36,20 +42,59 @@ struct State {
     eased: Arc<Notify>,
     /// Nothing more comes in; what waits is still read.
     closed: bool,
+    /// Somebody waited for room as long as it should, and the reader took nothing.
+    stalled: bool,
     /// Losses and misfits are counted here; the backlog counts what it pushes out.
     counted: Deliveries,
 }
 
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits, topic: usize) -> Self {
-        Self(Mutex::new(State {
-            backlog: Backlog::new(limits, topic),
+    pub(crate) fn new(options: impl Into<SubscribeOptions>, topic: usize) -> Self {
+        let SubscribeOptions { limits, when_full } = options.into();
+        let (drop, patience) = match when_full {
+            WhenFull::DropOldest => (Drop::Oldest, None),
+            WhenFull::DropNewest => (Drop::Newest, None),
+            WhenFull::Wait(patience) => (Drop::Oldest, Some(patience)),
+        };
+        let state = Mutex::new(State {
+            backlog: Backlog::new(limits, drop, topic),
             reader: None,
             full: None,
             eased: Arc::default(),
             closed: false,
+            stalled: false,
             counted: Deliveries::default(),
-        }))
+        });
+        Self { state, patience, freed: Notify::new() }
+    }
+
+    /// Whether publishers here may have to wait for its reader.
+    pub(super) const fn is_patient(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// Whether a message of so many bytes has no room, and whoever publishes it is to wait for some; `waited` is how long it did.
+    pub(super) fn is_awaited(&self, topic: usize, payload: usize, waited: Duration) -> bool {
+        let Some(patience) = self.patience else { return false };
+        let state = lock(&self.state);
+        if state.closed || state.stalled || state.backlog.has_room(topic, payload) {
+            return false;
+        }
+        waited < patience
+    }
+
+    /// Waits for the reader, or until the patience that began `waited` before is over.
+    pub(super) async fn freed(&self, topic: usize, payload: usize, waited: Duration) {
+        let mut freed = std::pin::pin!(self.freed.notified());
+        // Listening before looking, so that no room is missed.
+        freed.as_mut().enable();
+        if !self.is_awaited(topic, payload, waited) {
+            return;
+        }
+        let left = self.patience.unwrap_or_default().saturating_sub(waited);
+        if tokio::time::timeout(left, freed).await.is_err() {
+            lock(&self.state).stalled = true;
+        }
     }
 
     /// The word of when there is room again, where so much waits that whoever fills it should give way.
@@ -77,10 +122,11 @@ impl Queue {
 
     /// Ends the stream behind what waits already.
     pub(crate) fn close(&self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.closed = true;
         let reader = state.reader.take();
         drop(state);
+        self.freed.notify_waiters();
         if let Some(reader) = reader {
             reader.wake();
         }
@@ -89,18 +135,28 @@ impl Queue {
     /// What waits, one after the other.
     #[cfg(test)]
     pub(crate) fn pop(&self) -> Option<Item> {
-        lock(&self.0).backlog.pop()
+        lock(&self.state).backlog.pop()
     }
 
     /// Moves the oldest of what waits into `taken`, without waiting for more.
     pub(crate) fn take(&self, taken: &mut VecDeque<Item>) {
-        lock(&self.0).take(taken);
+        lock(&self.state).take(taken);
+        self.tell_freed();
     }
 
     /// The next delivery; those that were taken out with it are in `taken` then.
     pub(crate) fn poll_pop(&self, taken: &mut VecDeque<Item>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.take(taken);
+        if self.patience.is_some() {
+            // Not under the lock, which whoever is woken takes.
+            drop(state);
+            self.tell_freed();
+            state = lock(&self.state);
+            if taken.is_empty() {
+                state.take(taken);
+            }
+        }
         match taken.pop_front() {
             Some(delivery) => Poll::Ready(Some(delivery)),
             None if state.closed => Poll::Ready(None),
@@ -116,25 +172,31 @@ impl Queue {
 
     /// The reader could make nothing of a message.
     pub(crate) fn count_malformed(&self) {
-        lock(&self.0).counted.malformed += 1;
+        lock(&self.state).counted.malformed += 1;
     }
 
     /// How many deliveries wait, with how many bytes, and what came so far.
     pub(crate) fn stats(&self) -> (u64, u64, Deliveries) {
-        let state = lock(&self.0);
+        let state = lock(&self.state);
         let (waiting, bytes) = state.backlog.waiting();
         let dropped = state.backlog.dropped();
         (waiting as u64, bytes as u64, Deliveries { dropped, ..state.counted })
     }
 
+    fn tell_freed(&self) {
+        if self.patience.is_some() {
+            self.freed.notify_waiters();
+        }
+    }
+
     fn add(&self, add: impl FnOnce(&mut Backlog, &mut Deliveries)) -> Option<Pressed> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if state.closed {
             return None;
         }
         let State { backlog, counted, .. } = &mut *state;
         add(backlog, counted);
-        let pressed = state.press();
+        let pressed = state.press(self.patience);
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
@@ -146,7 +208,9 @@ impl Queue {
 
 impl State {
     fn take(&mut self, taken: &mut VecDeque<Item>) {
+        let before = taken.len();
         self.backlog.take(TOGETHER, TOGETHER_BYTES, taken);
+        self.stalled &= taken.len() == before;
         if self.full.is_some() && self.backlog.is_eased() {
             self.full = None;
             self.eased.notify_waiters();
@@ -154,13 +218,15 @@ impl State {
     }
 
     /// What whoever fills it waits for. A reader that had its time and is slower still is not waited for.
-    fn press(&mut self) -> Option<Pressed> {
-        if !self.backlog.is_pressed() {
+    fn press(&mut self, patience: Option<Duration>) -> Option<Pressed> {
+        // Who asks to be waited for is so also with few.
+        let pressed = self.backlog.is_pressed() || patience.is_some() && self.backlog.is_nearly_full();
+        if !pressed {
             return None;
         }
         let now = Instant::now();
         let since = *self.full.get_or_insert(now);
-        let patient = now.saturating_duration_since(since) < PATIENCE;
+        let patient = now.saturating_duration_since(since) < patience.unwrap_or(PATIENCE);
         Some(if patient {
             Pressed::Until(Arc::clone(&self.eased).notified_owned())
         } else {
@@ -174,6 +240,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
+    use crate::delivery::QueueLimits;
 
     fn messages(count: u64) -> impl Iterator<Item = Waiting> {
         (1..=count).map(|seq| Waiting {
@@ -211,9 +278,40 @@ mod tests {
         let queue = Queue::new(limits(1_024), 1);
         assert!(queue.push_all(messages(1_000)).is_some());
         // As if it had been full for long.
-        lock(&queue.0).full = Instant::now().checked_sub(PATIENCE);
+        lock(&queue.state).full = Instant::now().checked_sub(PATIENCE);
         assert!(matches!(queue.push_all(messages(100)), Some(Pressed::Passing)), "it had its time");
         let few = Queue::new(limits(16), 1);
         assert!(few.push_all(messages(100)).is_none(), "it is meant to lose");
+    }
+
+    #[tokio::test]
+    async fn a_publisher_waits_for_the_reader_and_once_per_stall() {
+        const PATIENT: Duration = Duration::from_millis(50);
+        let options = SubscribeOptions::new().messages(2).when_full(WhenFull::Wait(PATIENT));
+        let queue = Queue::new(options, 1);
+        assert!(!queue.is_awaited(1, 0, Duration::ZERO), "there is room");
+        let _ = queue.push_all(messages(2));
+        assert!(queue.is_awaited(1, 0, Duration::ZERO) && !queue.is_awaited(1, 0, PATIENT));
+        {
+            let mut freed = pin!(queue.freed(1, 0, Duration::ZERO));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(freed.as_mut().poll(&mut cx).is_pending());
+            queue.take(&mut VecDeque::new());
+            assert!(freed.as_mut().poll(&mut cx).is_ready());
+        }
+        let _ = queue.push_all(messages(2));
+        let begun = Instant::now();
+        queue.freed(1, 0, Duration::ZERO).await;
+        assert!(begun.elapsed() >= PATIENT);
+        assert!(!queue.is_awaited(1, 0, Duration::ZERO), "the reader had its time");
+        queue.take(&mut VecDeque::new());
+        let _ = queue.push_all(messages(2));
+        assert!(queue.is_awaited(1, 0, Duration::ZERO), "it reads again");
+        let mut freed = pin!(queue.freed(1, 0, Duration::ZERO));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(freed.as_mut().poll(&mut cx).is_pending());
+        queue.close();
+        assert!(freed.as_mut().poll(&mut cx).is_ready(), "nobody reads any more");
+        assert!(!queue.is_awaited(1, 0, Duration::ZERO));
     }
 }

@@ -15,9 +15,9 @@ use super::handlers::Callee;
 use super::outlet::Outlet;
 use super::presences::Presences;
 use super::queue::Queue;
-use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::metrics::Deliveries;
+use crate::options::SubscribeOptions;
 use crate::proto::interest::OwnInterests;
 use crate::proto::replica::{Change, ControlError, Own as _, Replica};
 use crate::topic::{BusName, Pattern, Topic};
@@ -25,6 +25,7 @@ use crate::topic::{BusName, Pattern, Topic};
 mod bus;
 pub(crate) mod exchange;
 mod local;
+mod ready;
 
 pub(crate) use bus::BusState;
 pub(super) use local::{Joined, Takers};
@@ -113,10 +114,10 @@ impl<P: Outlet> Registry<P> {
         &self,
         bus: &BusState<P>,
         pattern: &Pattern,
-        limits: QueueLimits,
+        options: SubscribeOptions,
     ) -> Result<(Seat, Arc<Queue>), Closed> {
         let topic = if pattern.is_exact() { pattern.as_str().len() } else { 0 };
-        let queue = Arc::new(Queue::new(limits, topic));
+        let queue = Arc::new(Queue::new(options, topic));
         let to = Arc::clone(&queue);
         let seat =
             self.join(bus, pattern, |takers, epoch, born| takers.queues.push(Joined { epoch, born, to }))?;
@@ -207,7 +208,7 @@ impl<P: Outlet> Registry<P> {
     }
 
     /// Resolves when this is so; it is looked at after every change.
-    async fn until(&self, so: impl Fn() -> bool) -> Result<(), Closed> {
+    async fn until(&self, mut so: impl FnMut() -> bool) -> Result<(), Closed> {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // Listening before looking, so that no change falls between.
@@ -339,19 +340,17 @@ impl<P: Outlet> Members<P> {
         self.apply();
     }
 
-    /// A control frame: what it changes is in force on return. Whether it changed anything.
-    pub(super) fn control(&mut self, peer: &P, frame: &[u8]) -> Result<bool, ControlError> {
+    /// A control frame: what it changes is in force on return.
+    pub(super) fn control(&mut self, peer: &P, frame: &[u8]) -> Result<(), ControlError> {
         let result = self.replica.handle_control(peer, frame);
-        let changed = self.apply();
+        self.apply();
         self.tell(peer);
-        result.map(|()| changed)
+        result
     }
 
     /// Brings what peers now want into the indexes of the open buses.
-    fn apply(&mut self) -> bool {
-        let mut changed = false;
+    fn apply(&mut self) {
         while let Some((peer, change)) = self.replica.poll_event() {
-            changed = true;
             match change {
                 Change::Set { id, entry } => {
                     if let Some(bus) = self.buses.get(&entry.bus) {
@@ -370,7 +369,6 @@ impl<P: Outlet> Members<P> {
                 }
             }
         }
-        changed
     }
 
     fn tell_all(&mut self) {

@@ -56,15 +56,28 @@ pub enum Item {
     },
 }
 
-/// Deliveries in order. When full, the oldest go, and are counted per sender before what remains.
+/// What makes room when there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "there is no third end")]
+pub enum Drop {
+    /// The oldest: they are counted per sender before what remains.
+    Oldest,
+    /// What comes: it is counted per sender behind what waits.
+    Newest,
+}
+
+/// Deliveries in order. When full, the oldest or the newest go, and are counted where they stood.
 #[derive(Debug)]
 pub struct Backlog {
     limits: QueueLimits,
+    drop: Drop,
     /// Bytes of the topic that messages do not name.
     topic: usize,
     /// What was pushed out, per sender; stands before `waiting`.
     lost: VecDeque<Gap>,
     waiting: VecDeque<Item>,
+    /// What was not taken in, per sender; stands behind `waiting`.
+    refused: VecDeque<Gap>,
     bytes: usize,
     /// What the message that is longer than the limit is charged, apart from the others; 0: none waits.
     long: usize,
@@ -80,21 +93,34 @@ struct Gap {
 
 impl Backlog {
     /// An empty one, of a subscription for a topic of so many bytes, or for many (0).
-    pub fn new(limits: QueueLimits, topic: usize) -> Self {
-        Self { limits, topic, lost: VecDeque::new(), waiting: VecDeque::new(), bytes: 0, long: 0, dropped: 0 }
+    pub fn new(limits: QueueLimits, drop: Drop, topic: usize) -> Self {
+        let (lost, waiting, refused) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { limits, drop, topic, lost, waiting, refused, bytes: 0, long: 0, dropped: 0 }
     }
 
     /// Takes a message. One that is longer than the limit alone waits beside others that keep to it, or whatever follows
     /// would push it out; two such do not wait at once.
     pub fn push(&mut self, message: Waiting) {
         let charge = self.charge(&message);
-        self.make_room(charge);
+        if self.is_full(charge) {
+            if self.drop == Drop::Newest {
+                self.dropped += 1;
+                return count(&mut self.refused, message.from, 1, true);
+            }
+            self.make_room(charge);
+        }
+        // Where something was refused before, its gap stands in its place; there are few, so they are let in beyond the limit.
+        let refused = self.refused.drain(..);
+        self.waiting.extend(refused.map(|Gap { from, missed, exact }| Item::Gap { from, missed, exact }));
         *self.account(charge) += charge;
         self.waiting.push_back(Item::Message(message));
     }
 
     /// Takes a loss that happened on the way here.
     pub fn push_gap(&mut self, from: NodeId, missed: u64, exact: bool) {
+        if self.drop == Drop::Newest && (!self.refused.is_empty() || self.is_full(0)) {
+            return count(&mut self.refused, from, missed, exact);
+        }
         match self.waiting.back_mut() {
             Some(Item::Gap { from: last, missed: known, exact: all }) if *last == from => {
                 *known = known.saturating_add(missed);
@@ -112,7 +138,10 @@ impl Backlog {
         if let Some(Gap { from, missed, exact }) = self.lost.pop_front() {
             return Some(Item::Gap { from, missed, exact });
         }
-        let oldest = self.waiting.pop_front()?;
+        let Some(oldest) = self.waiting.pop_front() else {
+            let Gap { from, missed, exact } = self.refused.pop_front()?;
+            return Some(Item::Gap { from, missed, exact });
+        };
         if let Item::Message(message) = &oldest {
             let charge = self.charge(message);
             *self.account(charge) -= charge;
@@ -126,7 +155,7 @@ impl Backlog {
         let most = most.min(self.limits.messages / 16).max(1);
         if taken.is_empty()
             && self.lost.is_empty()
-            && self.waiting.len() <= most
+            && (1..=most).contains(&self.waiting.len())
             && self.bytes + self.long <= bytes
         {
             // Most often: nothing is moved.
@@ -163,17 +192,28 @@ impl Backlog {
 
     /// Deliveries that wait, and the bytes that they are charged.
     pub fn waiting(&self) -> (usize, usize) {
-        (self.lost.len() + self.waiting.len(), self.bytes + self.long)
+        (self.lost.len() + self.waiting.len() + self.refused.len(), self.bytes + self.long)
     }
 
-    /// Messages pushed out so far.
+    /// Whether a message on a topic and with a payload of so many bytes would be taken in without dropping any.
+    pub fn has_room(&self, topic: usize, payload: usize) -> bool {
+        !self.is_full(CHARGE + topic + payload)
+    }
+
+    /// Whether less than a quarter of one of the limits is left.
+    pub fn is_nearly_full(&self) -> bool {
+        let QueueLimits { messages, bytes } = self.limits;
+        self.waiting.len() > messages - messages / 4 || self.bytes > bytes - bytes / 4
+    }
+
+    /// Messages dropped so far.
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// Whether there is nothing to [`pop`](Self::pop).
     pub fn is_empty(&self) -> bool {
-        self.lost.is_empty() && self.waiting.is_empty()
+        self.lost.is_empty() && self.waiting.is_empty() && self.refused.is_empty()
     }
 
     /// Where a charge of so much is counted.
@@ -181,10 +221,10 @@ impl Backlog {
         if charge > self.limits.bytes { &mut self.long } else { &mut self.bytes }
     }
 
-    fn is_full(&mut self, charge: usize) -> bool {
+    fn is_full(&self, charge: usize) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
-        let most = if charge > bytes { charge } else { bytes };
-        self.waiting.len() >= messages.max(1) || self.account(charge).saturating_add(charge) > most
+        let (most, had) = if charge > bytes { (charge, self.long) } else { (bytes, self.bytes) };
+        self.waiting.len() >= messages.max(1) || had.saturating_add(charge) > most
     }
 
     fn make_room(&mut self, charge: usize) {
@@ -194,30 +234,31 @@ impl Backlog {
                     let charge = self.charge(&message);
                     *self.account(charge) -= charge;
                     self.dropped += 1;
-                    self.count(message.from, 1, true);
+                    count(&mut self.lost, message.from, 1, true);
                 }
-                Some(Item::Gap { from, missed, exact }) => self.count(from, missed, exact),
+                Some(Item::Gap { from, missed, exact }) => count(&mut self.lost, from, missed, exact),
                 None => return,
             }
-        }
-    }
-
-    fn count(&mut self, from: NodeId, missed: u64, exact: bool) {
-        let full = self.lost.len() >= MAX_SENDERS;
-        let place = match self.lost.iter().position(|gap| gap.from == from) {
-            Some(at) => self.lost.get_mut(at),
-            None if full => self.lost.back_mut(),
-            None => return self.lost.push_back(Gap { from, missed, exact }),
-        };
-        if let Some(gap) = place {
-            gap.missed = gap.missed.saturating_add(missed);
-            gap.exact &= exact && gap.from == from;
         }
     }
 
     fn charge(&self, message: &Waiting) -> usize {
         let topic = message.topic.as_ref().map_or(self.topic, |topic| topic.as_str().len());
         CHARGE + topic + message.payload.len()
+    }
+}
+
+/// Adds to the loss of a sender.
+fn count(gaps: &mut VecDeque<Gap>, from: NodeId, missed: u64, exact: bool) {
+    let full = gaps.len() >= MAX_SENDERS;
+    let place = match gaps.iter().position(|gap| gap.from == from) {
+        Some(at) => gaps.get_mut(at),
+        None if full => gaps.back_mut(),
+        None => return gaps.push_back(Gap { from, missed, exact }),
+    };
+    if let Some(gap) = place {
+        gap.missed = gap.missed.saturating_add(missed);
+        gap.exact &= exact && gap.from == from;
     }
 }
 

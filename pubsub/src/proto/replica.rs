@@ -178,6 +178,16 @@ struct Peer<E> {
     inward: Inward<E>,
 }
 
+/// The link and the frame of it that each peer is to acknowledge; see [`Replica::is_confirmed`].
+#[derive(Debug)]
+pub struct Seen<P>(HashMap<P, (u64, u64)>);
+
+impl<P> Default for Seen<P> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
 impl<E> Default for Peer<E> {
     fn default() -> Self {
         Self { outward: Outward::default(), inward: Inward::default() }
@@ -308,6 +318,11 @@ impl<P: Clone + Eq + Hash, O: Own> Replica<P, O> {
         self.peers.keys()
     }
 
+    /// Those of them that are linked now.
+    pub fn linked(&self) -> impl Iterator<Item = &P> {
+        self.peers.iter().filter(|(_, peer)| peer.outward.linked).map(|(peer, _)| peer)
+    }
+
     /// Everything that a peer says, as far as it was told.
     pub fn view(&self, peer: &P) -> impl Iterator<Item = (u64, &O::Entry)> {
         let views = self.peers.get(peer).map(|peer| &peer.inward.view);
@@ -317,6 +332,24 @@ impl<P: Clone + Eq + Hash, O: Own> Replica<P, O> {
     /// How much had been [said](Own::said) when the peer was last told anything: it may know of that.
     pub fn announced(&self, peer: &P) -> u64 {
         self.peers.get(peer).map_or(0, |peer| peer.outward.announced)
+    }
+
+    /// Whether every linked peer has confirmed that it knows of this own entry, as it was when `seen` was new. `seen` is what
+    /// is waited for of each; it is kept from one look to the next.
+    pub fn is_confirmed(&self, id: u64, seen: &mut Seen<P>) -> bool {
+        let mut all = true;
+        for (peer, Peer { outward, .. }) in self.peers.iter().filter(|(_, peer)| peer.outward.linked) {
+            let known = seen.0.get(peer).filter(|(run, _)| *run == outward.run).map(|(_, number)| *number);
+            // What was told by now stands in the last frame that was sent, or in one before.
+            let due = known.or_else(|| outward.has_told(id).then_some(outward.sent));
+            if known.is_none()
+                && let Some(number) = due
+            {
+                seen.0.insert(peer.clone(), (outward.run, number));
+            }
+            all &= due.is_some_and(|number| outward.acked >= number);
+        }
+        all
     }
 
     /// How many entries all peers have here, and what they are charged, bytes.

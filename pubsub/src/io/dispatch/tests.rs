@@ -10,11 +10,10 @@ use talkie_transport::{Hand, Interests, Parcel, Pushed, Room};
 
 use super::*;
 use crate::audience::Audience;
-use crate::delivery::QueueLimits;
-use crate::error::Closed;
 use crate::io::fanout::{Attempt, Publication};
 use crate::io::queue::Queue;
 use crate::io::registry::{BusState, Seat, lock};
+use crate::options::SubscribeOptions;
 use crate::proto::backlog::Item;
 use crate::proto::replica::Replica;
 use crate::topic::Topic;
@@ -22,6 +21,7 @@ use crate::topic::Topic;
 mod audience;
 mod exchange;
 mod handlers;
+mod waiting;
 
 /// Another node, as this one sees it; with a replica of its own for what it says.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Node {
     }
 
     fn seat(&self, pattern: &str) -> (Seat, Arc<Queue>) {
-        self.registry.subscribe(&self.bus, &pattern.parse().unwrap(), QueueLimits::default()).unwrap()
+        self.registry.subscribe(&self.bus, &pattern.parse().unwrap(), SubscribeOptions::new()).unwrap()
     }
 
     fn link(&self, fake: &Fake) {
@@ -312,15 +312,19 @@ fn a_full_peer_that_moves_is_waited_for_before_anything_is_sent() {
     let until = Instant::now() + Duration::from_secs(9);
     *lock(&full.0.room) = Room::Wait { until };
     assert!(
-        matches!(node.bus.attempt(publication("a").lent()), Attempt::Wait(peer, at) if peer == full && at == until)
+        matches!(node.bus.attempt(publication("a").lent(), Duration::ZERO), Attempt::Wait(peer, at) if peer == full && at == until)
     );
     assert!(lock(&free.0.pushed).is_empty());
     *lock(&full.0.room) = Room::Wait { until: Instant::now() };
-    assert!(matches!(node.bus.attempt(publication("a").lent()), Attempt::Done(receipt) if receipt.seq == 1));
-    *lock(&full.0.room) = Room::Stalled;
-    assert!(matches!(node.bus.attempt(publication("a").lent()), Attempt::Done(receipt) if receipt.seq == 2));
     assert!(
-        matches!(node.bus.attempt(publication("b").lent()), Attempt::Done(receipt) if receipt.nodes == 0)
+        matches!(node.bus.attempt(publication("a").lent(), Duration::ZERO), Attempt::Done(receipt) if receipt.seq == 1)
+    );
+    *lock(&full.0.room) = Room::Stalled;
+    assert!(
+        matches!(node.bus.attempt(publication("a").lent(), Duration::ZERO), Attempt::Done(receipt) if receipt.seq == 2)
+    );
+    assert!(
+        matches!(node.bus.attempt(publication("b").lent(), Duration::ZERO), Attempt::Done(receipt) if receipt.nodes == 0)
     );
 }
 
@@ -336,32 +340,6 @@ fn a_bus_that_is_opened_late_knows_what_was_announced() {
     let late = Node { bus, registry: early.registry };
     assert_eq!(late.nodes("a/b"), 1);
     assert!(Arc::ptr_eq(&late.bus, &late.registry.open("x".parse().unwrap()).unwrap()));
-}
-
-#[tokio::test]
-async fn waiting_for_subscribers_is_woken_by_each_change() {
-    let node = Arc::new(Node::new());
-    let waiting = tokio::task::spawn({
-        let node = node.clone();
-        async move { node.registry.subscribed_on(&node.bus, &"a".parse().unwrap(), 2).await }
-    });
-    let (one, two) = (fake(1), fake(2));
-    for peer in [&one, &two] {
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        node.link(peer);
-        node.wants(peer, "a");
-    }
-    assert_eq!(waiting.await.unwrap(), Ok(()));
-    let waiting = tokio::task::spawn({
-        let node = node.clone();
-        async move { node.registry.subscribed_on(&node.bus, &"a".parse().unwrap(), 3).await }
-    });
-    tokio::task::yield_now().await;
-    assert!(node.registry.close());
-    assert_eq!(waiting.await.unwrap(), Err(Closed));
-    assert!(!node.registry.close());
-    assert_eq!(node.registry.check_open(), Err(Closed));
 }
 
 #[test]

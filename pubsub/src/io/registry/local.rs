@@ -1,6 +1,8 @@
 //! An own interest: who takes what comes for it on this node.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::io::handlers::Callee;
 use crate::io::queue::Queue;
@@ -14,6 +16,8 @@ pub(crate) struct Local {
     pub(in crate::io) exact: Option<Topic>,
     /// Replaced as a whole when one joins or leaves, so that delivering holds no lock.
     takers: RwLock<Arc<Takers>>,
+    /// Whether publishers here may wait for one of them: looked at before a message is numbered, so it takes no lock.
+    patient: AtomicBool,
 }
 
 /// Who takes messages.
@@ -57,7 +61,12 @@ impl<T: ?Sized> Joined<T> {
 
 impl Local {
     pub(super) fn new(pattern: Pattern) -> Self {
-        Self { exact: pattern.as_topic(), pattern, takers: RwLock::default() }
+        Self {
+            exact: pattern.as_topic(),
+            pattern,
+            takers: RwLock::default(),
+            patient: AtomicBool::new(false),
+        }
     }
 
     /// Those of the moment.
@@ -65,10 +74,29 @@ impl Local {
         Arc::clone(&self.takers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A queue that has no room for a message of so many bytes, and whose reader is to be waited for; not that of the number `but`.
+    /// `waited`: how long that was done.
+    pub(in crate::io) fn full(
+        &self,
+        but: u64,
+        (topic, payload): (usize, usize),
+        waited: Duration,
+    ) -> Option<Arc<Queue>> {
+        if !self.patient.load(Ordering::Relaxed) {
+            return None;
+        }
+        let takers = self.takers();
+        let mut queues = takers.queues.iter().filter(|joined| joined.born != but);
+        let full = queues.find(|joined| joined.to.is_awaited(topic, payload, waited))?;
+        Some(Arc::clone(&full.to))
+    }
+
     pub(super) fn change(&self, change: impl FnOnce(&mut Takers)) {
         let mut takers = self.takers.write().unwrap_or_else(PoisonError::into_inner);
         let mut all = Takers::clone(&takers);
         change(&mut all);
+        // Those who publish meanwhile need not wait for one that is about to join.
+        self.patient.store(all.queues.iter().any(|joined| joined.to.is_patient()), Ordering::Relaxed);
         *takers = Arc::new(all);
     }
 }

@@ -30,7 +30,7 @@ fn seq(delivery: Option<Item>) -> u64 {
 }
 
 fn limited(messages: usize, bytes: usize) -> Backlog {
-    Backlog::new(QueueLimits { messages, bytes }, 7)
+    Backlog::new(QueueLimits { messages, bytes }, Drop::Oldest, 7)
 }
 
 #[test]
@@ -119,6 +119,7 @@ fn nothing_is_lost_uncounted() {
     for seed in 0..500 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut backlog = limited(rng.usize(1..20), rng.usize(200..5_000));
+        backlog.drop = if rng.bool() { Drop::Oldest } else { Drop::Newest };
         let mut published = [0_u64; 3];
         let mut seen = [0_u64; 3];
         for _ in 0..rng.usize(1..400) {
@@ -126,7 +127,11 @@ fn nothing_is_lost_uncounted() {
             match rng.u8(..10) {
                 0..=4 => {
                     published[from] += 1;
-                    backlog.push(message(from as u16, published[from], rng.usize(..600)));
+                    let len = rng.usize(..600);
+                    let (room, dropped) = (backlog.has_room(1, len), backlog.dropped());
+                    backlog.push(message(from as u16, published[from], len));
+                    // For room, gaps may make way, too; no message is dropped while there is some.
+                    assert!(!room || dropped == backlog.dropped(), "seed {seed}");
                 }
                 5 => {
                     let missed = rng.u64(1..9);
@@ -135,7 +140,9 @@ fn nothing_is_lost_uncounted() {
                 }
                 _ => follow(&mut seen, backlog.pop(), seed),
             }
-            assert!(backlog.waiting.len() <= backlog.limits.messages);
+            // A gap for each sender may stand beside what is kept.
+            let beside = if backlog.drop == Drop::Newest { 3 } else { 0 };
+            assert!(backlog.waiting.len() <= backlog.limits.messages + beside, "seed {seed}");
         }
         while !backlog.is_empty() {
             follow(&mut seen, backlog.pop(), seed);
@@ -155,4 +162,42 @@ fn follow(seen: &mut [u64; 3], delivery: Option<Item>, seed: u64) {
         Some(other) => panic!("seed {seed}: {other:?}"),
         None => {}
     }
+}
+
+fn keeping(messages: usize, bytes: usize) -> Backlog {
+    Backlog::new(QueueLimits { messages, bytes }, Drop::Newest, 7)
+}
+
+#[test]
+fn the_newest_are_counted_behind_what_waits() {
+    let mut backlog = keeping(3, usize::MAX);
+    for n in 1..=5 {
+        backlog.push(message(1, n, 10));
+    }
+    backlog.push(message(2, 1, 10));
+    backlog.push_gap(node(1), 7, true);
+    assert_eq!((backlog.dropped(), backlog.waiting().0), (3, 5));
+    assert_eq!(seq(backlog.pop()), 1);
+    // There is room again: what was refused stands before what comes now.
+    backlog.push(message(1, 6, 10));
+    assert_eq!([seq(backlog.pop()), seq(backlog.pop())], [2, 3]);
+    assert_eq!((backlog.pop(), backlog.pop()), (gap(1, 9, true), gap(2, 1, true)));
+    assert_eq!(seq(backlog.pop()), 6);
+    assert!(backlog.pop().is_none() && backlog.is_empty() && backlog.bytes == 0);
+}
+
+#[test]
+fn what_was_refused_is_told_without_another_message() {
+    let mut backlog = keeping(2, usize::MAX);
+    (1..=4).for_each(|n| backlog.push(message(1, n, 10)));
+    let mut all = VecDeque::new();
+    while !backlog.is_empty() {
+        let mut taken = VecDeque::new();
+        backlog.take(100, usize::MAX, &mut taken);
+        assert!(!taken.is_empty());
+        all.append(&mut taken);
+    }
+    let mut taken = all.into_iter();
+    assert_eq!([seq(taken.next()), seq(taken.next())], [1, 2]);
+    assert_eq!((taken.next(), taken.next()), (gap(1, 2, true), None));
 }

@@ -47,6 +47,11 @@ impl Outward {
         }
     }
 
+    /// Whether the entry, as it is, was sent on this link.
+    pub(super) fn has_told(&self, id: u64) -> bool {
+        !self.restart && id < self.cursor && !self.pending.contains(&id)
+    }
+
     /// Appends the next frame, of this kind: a snapshot, changes, or both.
     pub(super) fn write_state(&mut self, kind: u8, own: &impl Own, buf: &mut Vec<u8>) {
         self.sent += 1;

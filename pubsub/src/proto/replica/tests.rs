@@ -5,6 +5,8 @@ use super::*;
 use crate::proto::interest::{CHARGE, MAX_INTEREST_BYTES, MAX_INTERESTS};
 use crate::topic::{BusName, Pattern};
 
+mod confirmed;
+
 /// Whether the lane is there, and the frames in flight.
 type Lane = (bool, VecDeque<Vec<u8>>);
 type View = BTreeMap<u64, (u64, String, String)>;

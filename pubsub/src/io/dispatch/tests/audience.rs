@@ -52,7 +52,7 @@ fn only_those_in_the_audience_are_waited_for() {
         node.wants(peer, "a");
     }
     *lock(&full.0.room) = Room::Wait { until: Instant::now() + Duration::from_secs(9) };
-    let to = |audience| node.bus.attempt(Own { audience, ..publication("a") }.lent());
+    let to = |audience| node.bus.attempt(Own { audience, ..publication("a") }.lent(), Duration::ZERO);
     assert!(matches!(to(Audience::Node(free.0.id)), Attempt::Done(receipt) if receipt.nodes == 1));
     assert!(matches!(to(Audience::Here), Attempt::Done(receipt) if receipt.nodes == 0));
     assert!(matches!(to(Audience::Others), Attempt::Wait(..)));

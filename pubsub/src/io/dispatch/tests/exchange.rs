@@ -6,6 +6,7 @@ use bytes::BufMut;
 
 use super::*;
 use crate::answer::{Answer, Unanswered};
+use crate::delivery::QueueLimits;
 use crate::io::asker::{NotAsked, Question};
 use crate::io::desk::Tray;
 use crate::io::registry::exchange::{Inquiry, from_now};

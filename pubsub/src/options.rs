@@ -1,0 +1,84 @@
+//! Nouns: how a subscription is made.
+
+use std::time::Duration;
+
+use crate::delivery::QueueLimits;
+
+/// How a subscription is made; of [`Bus::subscribe_with`](crate::Bus::subscribe_with). [`QueueLimits`] alone are one, too.
+///
+/// ```no_run
+/// # fn example(bus: talkie_pubsub::Bus) -> Result<(), talkie_pubsub::SubscribeError> {
+/// use std::time::Duration;
+/// use talkie_pubsub::{SubscribeOptions, WhenFull};
+/// let options = SubscribeOptions::new().messages(64).when_full(WhenFull::Wait(Duration::from_secs(1)));
+/// let orders = bus.subscribe_with("orders/*", options)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[must_use]
+pub struct SubscribeOptions {
+    pub(crate) limits: QueueLimits,
+    pub(crate) when_full: WhenFull,
+}
+
+/// What happens to a message for which a subscription's queue has no room. Whatever is dropped is told as a gap, in its place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The oldest make room: who falls behind gets what is new.
+    #[default]
+    DropOldest,
+    /// It is dropped: who falls behind gets what it began with.
+    DropNewest,
+    /// Its publisher waits until the reader has made room, at most this long, and then the oldest make room. A reader that
+    /// took nothing in all that time is not waited for again until it does.
+    ///
+    /// [`Bus::publish`](crate::Bus::publish) on the same node waits, and nobody else does meanwhile;
+    /// [`Bus::try_publish`](crate::Bus::try_publish) never waits. Publishers on other nodes are held up by their link, whose
+    /// reader gives way, 10 ms at once and a tenth of the time at most, so that others behind it are not held up: much more than
+    /// the reader can take is dropped.
+    Wait(Duration),
+}
+
+impl SubscribeOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How much may wait.
+    pub const fn limits(mut self, limits: QueueLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How many messages and gaps may wait; see [`QueueLimits::messages`].
+    pub const fn messages(mut self, messages: usize) -> Self {
+        self.limits.messages = messages;
+        self
+    }
+
+    /// How many bytes may wait; see [`QueueLimits::bytes`].
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// What happens to a message for which there is no room.
+    pub const fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+}
+
+impl From<QueueLimits> for SubscribeOptions {
+    fn from(limits: QueueLimits) -> Self {
+        Self::new().limits(limits)
+    }
+}
+
+impl From<WhenFull> for SubscribeOptions {
+    fn from(when_full: WhenFull) -> Self {
+        Self::new().when_full(when_full)
+    }
+}
