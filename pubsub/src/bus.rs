@@ -10,12 +10,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use talkie_discovery::NodeId;
-use talkie_transport::{InDoubt, PeerSender};
+use talkie_transport::InDoubt;
 
 use crate::audience::{Audience, PublishOptions};
 use crate::delivery::Receipt;
 use crate::error::{FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
+use crate::io::net::PeerSender;
 use crate::io::registry::BusState;
 use crate::metrics::Metrics;
 use crate::node::Node;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::io::net::PeerSender;
 use talkie_discovery::NodeName;
-use talkie_transport::PeerSender;
 
 use crate::audience::SubscriptionId;
 use crate::bus::Bus;

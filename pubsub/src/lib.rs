@@ -45,6 +45,7 @@
 //! | know that everything was handed over | [`Bus::flush`], [`Node::leave`] |
 //! | have several buses on one node | [`Node::open`] |
 //! | set up without the environment | [`Config::new`] and its setters; [`settings`] is the table of all |
+//! | try a service on a network that breaks, in milliseconds | `testing`, with the feature of that name |
 //! | see every counter | [`Bus::metrics`]; [`Config::metrics`] serves them to Prometheus |
 //!
 //! # Floor plan
@@ -54,7 +55,7 @@
 //! ```text
 //! handles  config (settings) · node · bus · typed · subscription · handler · request ‖ respond · presence · metrics · error
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · presences · outlet (a peer) ·
-//!          counters (endpoint · recorder) · keys
+//!          counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · fingerprint
 //! nouns    topic · delivery · audience · options · answer
@@ -80,6 +81,8 @@ mod request;
 mod respond;
 pub mod settings;
 mod subscription;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topic;
 mod typed;
 

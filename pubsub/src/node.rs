@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use talkie_discovery::{NodeId, NodeName, Secret};
-use talkie_transport::{Peer, PeerEvents, PeerSender, Transport};
+use talkie_transport::{Peer, PeerEvents};
 use tracing::Instrument as _;
 
 use crate::bus::Bus;
@@ -13,6 +13,7 @@ use crate::error::{Closed, FlushError, JoinError};
 use crate::io::counters::Reading;
 use crate::io::endpoint::{Endpoint, Socket};
 use crate::io::keys;
+use crate::io::net::{PeerSender, Transport};
 use crate::io::registry::Registry;
 use crate::metrics::Metrics;
 use crate::topic::BusName;
@@ -55,6 +56,21 @@ impl Node {
         tracing::debug!(name: "talkie.joined", node = %node.id(), "joined as {}", node.name());
         // Nobody else has the node yet, so nobody can have closed it.
         node.open(bus).map_err(|Closed| JoinError::ShuttingDown)
+    }
+
+    /// A node of a simulated mesh, and its bus.
+    #[cfg(feature = "testing")]
+    pub(crate) fn simulated(
+        id: NodeId,
+        name: NodeName,
+        bus: BusName,
+    ) -> (Arc<crate::io::simulated::SimNode>, Bus) {
+        let registry = Arc::new(Registry::default());
+        let simulated = crate::io::simulated::SimNode::new(id, name, &registry);
+        let state = registry.open_new(bus);
+        let transport = Transport::Simulated(Arc::clone(&simulated));
+        let node = Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new() }));
+        (simulated, Bus::new(node, state))
     }
 
     /// This process's id on the mesh, new at each start.

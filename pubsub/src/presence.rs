@@ -11,9 +11,9 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::PeerSender;
 
 use crate::error::{Closed, TrackError};
+use crate::io::net::PeerSender;
 use crate::io::presences::Who;
 use crate::io::registry::BusState;
 use crate::node::Node;

@@ -10,13 +10,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_core::Stream;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::PeerSender;
 
 use crate::bus::Bus;
 use crate::delivery::QueueLimits;
 use crate::error::{ReplyError, RespondError};
 use crate::io::desk::{Asked, Ticket, Tray};
 use crate::io::exchange::NoRoom;
+use crate::io::net::PeerSender;
 use crate::io::registry::BusState;
 use crate::node::Node;
 use crate::proto::exchange::Refusal;

@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use talkie_discovery::NodeName;
-use talkie_transport::PeerSender;
 
 use crate::audience::SubscriptionId;
 use crate::delivery::{Delivery, Message};
 use crate::error::Closed;
+use crate::io::net::PeerSender;
 use crate::io::queue::Queue;
 use crate::io::registry::{BusState, Seat};
 use crate::node::Node;

@@ -21,6 +21,8 @@ mod peer;
 #[allow(clippy::exhaustive_enums, reason = "shells and simulators must handle every case of a machine")]
 pub mod proto;
 mod stats;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transport;
 
 pub use body::{Body, Parcel};

@@ -10,6 +10,7 @@ use std::time::Instant;
 use talkie_discovery::{NodeId, NodeName};
 use tokio::time::Sleep;
 
+use super::clock;
 use super::registry::lock;
 use crate::answer::{Answer, Reply, Unanswered};
 use crate::metrics::RequestStats;
@@ -78,7 +79,7 @@ impl Asker {
         let exchange::Answer { number, of, said } = answer;
         self.step(|State { pending, slots, stats, .. }| {
             let refused = said.as_ref().err().copied();
-            let awaited = pending.handle_answer(Instant::now(), number, &from, of, refused);
+            let awaited = pending.handle_answer(clock::now(), number, &from, of, refused);
             let slot = slots.get_mut(&number).filter(|_| awaited)?;
             let reply = Reply { from, name, payload: said.ok()? };
             stats.replies += 1;
@@ -90,7 +91,7 @@ impl Asker {
     /// What was asked of a node found no room on the way to it.
     pub(super) fn not_sent(&self, number: u64, to: NodeId) {
         self.step(|state| {
-            state.pending.handle_answer(Instant::now(), number, &to, 1, Some(Refusal::NoRoom));
+            state.pending.handle_answer(clock::now(), number, &to, 1, Some(Refusal::NoRoom));
             None
         });
     }
@@ -198,7 +199,7 @@ impl Question {
         if polled.is_ready() || self.late.as_mut().poll(cx).is_pending() {
             return polled;
         }
-        let now = Instant::now().max(self.deadline);
+        let now = clock::now().max(self.deadline);
         self.asker.step(|state| {
             state.pending.handle_timeout(now);
             None

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Arrival, Deliver, Inbound, Interest, PeerSender, Pressed};
+use talkie_transport::{Arrival, Deliver, Inbound, Interest, Pressed};
 
 use super::handlers;
+use super::net::{self, PeerSender};
 use super::outlet::Outlet;
 use super::registry::{Local, Registry, Takers};
 use crate::proto::backlog::Waiting;
@@ -16,8 +17,8 @@ use crate::proto::tracker;
 use crate::topic::Topic;
 
 impl Deliver for Registry<PeerSender> {
-    fn deliver(&self, from: &PeerSender, what: Inbound<'_>) -> Option<Pressed> {
-        self.handle(from, what)
+    fn deliver(&self, from: &net::Lent, what: Inbound<'_>) -> Option<Pressed> {
+        net::with(from, |from| self.handle(from, what))
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use dashmap::DashMap;
@@ -12,6 +11,7 @@ use talkie_discovery::NodeId;
 use talkie_transport::{Body, Hand, LARGE, Pushed};
 
 use super::asker::Asker;
+use super::clock;
 use super::desk::{Asked, Desk, Ticket, Tray, Way};
 use super::outlet::Outlet;
 use crate::metrics::RequestStats;
@@ -113,7 +113,7 @@ impl<P: Outlet> Exchange<P> {
     pub(crate) fn poll_take(&self, tray: &Tray<P>, cx: &Context<'_>) -> Poll<Option<Asked<P>>> {
         loop {
             match tray.poll_take(cx) {
-                Poll::Ready(Some(asked)) if asked.deadline <= Instant::now() => {
+                Poll::Ready(Some(asked)) if asked.deadline <= clock::now() => {
                     self.expired.fetch_add(1, Ordering::Relaxed);
                 }
                 polled => return polled,
@@ -139,7 +139,7 @@ impl<P: Outlet> Exchange<P> {
         let push = |payload: usize, body: &Body| {
             // Answers need no order among each other: none waits for a large one before it.
             let flow = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            peer.push(&smallvec![ASKER], flow, payload, body.into(), Hand::Own(Instant::now()))
+            peer.push(&smallvec![ASKER], flow, payload, body.into(), Hand::Own(clock::now()))
         };
         let refuse = |why| {
             count(false);

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use talkie_discovery::NodeId;
-use talkie_transport::{Body, Hand, Interests, Parcel, PeerSender, Pushed, Room, SMALL};
+use talkie_transport::{Body, Hand, Interests, Parcel, Pushed, Room, SMALL};
 use tokio::time::timeout_at;
 
+use super::clock;
 use super::dispatch::deliver;
 use super::handlers::{Calls, MAX_LATER};
+use super::net::PeerSender;
 use super::order::Routed;
 use super::outlet::Outlet;
 use super::queue::Queue;
@@ -99,7 +101,7 @@ impl<P: Outlet> BusState<P> {
     ///
     /// `waited` is how long it waited for subscriptions here before.
     pub(crate) fn attempt(&self, publication: Publication<'_>, waited: Duration) -> Attempt<P> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut order = lock(&self.order);
         let routed = order.route(&self.name, &self.index, publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
@@ -126,7 +128,7 @@ impl<P: Outlet> BusState<P> {
 
     /// Publishes, with a gap for peers that are full.
     pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Result<Receipt, Nested> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut order = lock(&self.order);
         let routed = order.route(&self.name, &self.index, publication.topic);
         let handed = hand_out(routed, &self.calls, publication, now);
@@ -221,10 +223,11 @@ pub(crate) async fn publish(
             Attempt::Done(receipt) => return Ok(receipt),
             Attempt::Wait(peer, until) => (peer, until),
             Attempt::WaitHere(queue) => {
-                let (begun, (topic, payload)) = (Instant::now(), publication.size());
+                let (begun, (topic, payload)) = (clock::now(), publication.size());
                 queue.freed(topic, payload, waited).await;
-                waited += begun.elapsed();
-                registry.counters.waited(std::mem::take(&mut first), begun.elapsed());
+                let here = clock::now().saturating_duration_since(begun);
+                waited += here;
+                registry.counters.waited(std::mem::take(&mut first), here);
                 continue;
             }
             Attempt::Refused(nested) => return Err(nested.into()),
@@ -232,11 +235,13 @@ pub(crate) async fn publish(
         let mut freed = std::pin::pin!(peer.room_freed());
         // Listening before looking, so that no room is missed.
         freed.as_mut().enable();
-        if matches!(peer.room(publication.payload.len(), Instant::now()), Room::Wait { .. }) {
-            let begun = Instant::now();
+        if matches!(peer.room(publication.payload.len(), clock::now()), Room::Wait { .. }) {
+            let begun = clock::now();
             // Too late or freed: either way it is looked at again.
             let _ = timeout_at(until.into(), freed).await;
-            registry.counters.waited(std::mem::take(&mut first), begun.elapsed());
+            registry
+                .counters
+                .waited(std::mem::take(&mut first), clock::now().saturating_duration_since(begun));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Locks, wakers and the clock around the machines.
 
 pub(crate) mod asker;
+pub(crate) mod clock;
 pub(crate) mod counters;
 pub(crate) mod desk;
 pub(crate) mod dispatch;
@@ -9,6 +10,7 @@ pub(crate) mod exchange;
 pub(crate) mod fanout;
 pub(crate) mod handlers;
 pub(crate) mod keys;
+pub(crate) mod net;
 mod order;
 pub(crate) mod outlet;
 pub(crate) mod presences;
@@ -16,3 +18,5 @@ pub(crate) mod queue;
 #[cfg(feature = "metrics")]
 pub(crate) mod recorder;
 pub(crate) mod registry;
+#[cfg(feature = "testing")]
+pub(crate) mod simulated;

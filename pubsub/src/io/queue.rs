@@ -9,6 +9,7 @@ use talkie_discovery::NodeId;
 use talkie_transport::Pressed;
 use tokio::sync::Notify;
 
+use super::clock;
 use super::registry::lock;
 use crate::metrics::Deliveries;
 use crate::options::{SubscribeOptions, WhenFull};
@@ -224,7 +225,7 @@ impl State {
         if !pressed {
             return None;
         }
-        let now = Instant::now();
+        let now = clock::now();
         let since = *self.full.get_or_insert(now);
         let patient = now.saturating_duration_since(since) < patience.unwrap_or(PATIENCE);
         Some(if patient {

@@ -109,6 +109,14 @@ impl<P: Outlet> Registry<P> {
         Ok(Arc::clone(bus))
     }
 
+    /// The first bus of a node that nobody else has yet, so that it cannot be closed.
+    #[cfg(feature = "testing")]
+    pub(crate) fn open_new(&self, name: BusName) -> Arc<BusState<P>> {
+        let bus = Arc::new(BusState::new(name.clone()));
+        self.members().buses.insert(name, Arc::clone(&bus));
+        bus
+    }
+
     /// A new subscription: in force here on return, and on its way to every linked peer.
     pub(crate) fn subscribe(
         &self,

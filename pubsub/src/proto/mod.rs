@@ -14,3 +14,5 @@ pub mod presence;
 pub mod replica;
 pub mod tracker;
 pub mod value;
+#[cfg(feature = "testing")]
+pub mod wire;

@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use talkie_discovery::{NodeId, NodeName};
-use talkie_transport::{Hand, Interest, Interests, PeerSender, Pushed, Room};
+use talkie_transport::{Hand, Interest, Interests, Pushed, Room};
 use tokio::time::timeout_at;
 
 use super::{BusState, Members, Registry};
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::io::asker::{NotAsked, Question};
+use crate::io::clock;
 use crate::io::desk::{Asked, Desk, Ticket, Tray, Way};
 use crate::io::dispatch::{MISMATCH, note};
 use crate::io::exchange::body;
+use crate::io::net::PeerSender;
 use crate::io::order::flow;
 use crate::io::outlet::Outlet;
 use crate::proto::exchange::{self, ASKER, Reach, Refusal};
@@ -127,7 +129,7 @@ impl<P: Outlet> Registry<P> {
             return Err(NotAsked::NoResponders);
         }
         let question = self.exchange.asker.ask(*deadline, asked)?;
-        let (number, now) = (question.number, Instant::now());
+        let (number, now) = (question.number, clock::now());
         let within = deadline.saturating_duration_since(now);
         if !there.is_empty() {
             let body = body(exchange::request(number, within, *reach, topic), payload);
@@ -231,7 +233,7 @@ pub(crate) async fn ask(
     let Inquiry { topic, payload, reach, .. } = inquiry;
     loop {
         registry.check_open().map_err(|Closed| NotAsked::Closed)?;
-        let now = Instant::now();
+        let now = clock::now();
         // All are looked at before one is waited for, so that their patience runs side by side.
         let mut wait = None;
         for (peer, _) in &bus.respondents(topic, *reach).there {
@@ -248,7 +250,7 @@ pub(crate) async fn ask(
         let mut freed = std::pin::pin!(peer.room_freed());
         // Listening before looking, so that no room is missed.
         freed.as_mut().enable();
-        if matches!(peer.room(payload.len(), Instant::now()), Room::Wait { .. }) {
+        if matches!(peer.room(payload.len(), clock::now()), Room::Wait { .. }) {
             // Too late or freed: either way it is looked at again.
             let _ = timeout_at(until.min(inquiry.deadline).into(), freed).await;
         }
@@ -257,5 +259,5 @@ pub(crate) async fn ask(
 
 /// So long from now, a year at most.
 pub(crate) fn from_now(within: Duration) -> Instant {
-    Instant::now() + within.min(LONGEST)
+    clock::now() + within.min(LONGEST)
 }
