@@ -70,6 +70,8 @@ async fn each_message_reaches_its_audience() {
     let handle = handle.unwrap();
     soon(one.subscribed_on("room", 2)).await.unwrap();
     soon(two.subscribed_on("room", 2)).await.unwrap();
+    // It shares the interest of the subscription, so the others must know that one more has joined.
+    soon(handle.ready()).await.unwrap();
     handler.set(handle.id()).unwrap();
     two.publish_with("room", "once", Audience::Node(one.node().id())).await.unwrap();
     assert_eq!(message(&mut all[2]).await.payload, "once");
