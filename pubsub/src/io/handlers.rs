@@ -79,7 +79,7 @@ impl Callee {
             std::mem::forget(panic);
             let count = self.panicked.fetch_add(1, Ordering::Relaxed) + 1;
             if count.is_power_of_two() {
-                tracing::error!(count, "a handler panicked; it is called again for the next message");
+                tracing::error!(name: "talkie.handler.panicked", count, "a handler panicked; it is called again for the next message");
             }
         }
         true
