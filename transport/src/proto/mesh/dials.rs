@@ -39,10 +39,9 @@ const SPREAD_PER_NODE: Duration = Duration::from_millis(2);
 /// Where both sides know of each other, the node with the lesser id lets the other dial first: twice what a handshake
 /// takes on a quiet LAN, and twice the spread. If that dial is lost, its own makes up for it.
 const COURTESY: Duration = Duration::from_millis(15);
-/// The same among few, where a dial too many costs a millisecond of two processors, and one that waits in vain for the other
-/// (which was not yet listening when this node spoke) is all that there is to do.
-const COURTESY_OF_FEW: Duration = Duration::from_millis(3);
-const FEW_MEMBERS: usize = 4;
+/// The same for the first node that is heard: it may not have been listening yet when this one spoke, and a dial too many
+/// costs each side a millisecond.
+const COURTESY_AT_FIRST: Duration = Duration::from_millis(3);
 
 /// Names a dial.
 pub type DialNumber = u64;
@@ -92,7 +91,7 @@ pub(super) fn cap(lost_for: Option<Duration>) -> Duration {
 /// By how much to put off the dial of a newcomer in a mesh of `members`; `yields`: the newcomer will dial, too.
 pub(super) fn spread(rng: &mut fastrand::Rng, members: usize, yields: bool) -> Duration {
     let width = SPREAD_PER_NODE * members.saturating_sub(CALM_MESH).min(125) as u32;
-    let courtesy = if members < FEW_MEMBERS { COURTESY_OF_FEW } else { COURTESY };
+    let courtesy = if members == 0 { COURTESY_AT_FIRST } else { COURTESY };
     let first = if yields { courtesy + width } else { Duration::ZERO };
     first + width.mul_f64(rng.f64())
 }

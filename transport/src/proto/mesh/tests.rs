@@ -331,7 +331,8 @@ fn nodes_that_know_of_each_other_do_not_dial_twice_over() {
         handshakes += lan.conns.len();
         pairs += 66;
     }
-    assert!(handshakes * 100 <= pairs * 105, "{handshakes} handshakes for {pairs} pairs");
+    // The first that each hears is waited for less.
+    assert!(handshakes * 100 <= pairs * 120, "{handshakes} handshakes for {pairs} pairs");
 }
 
 #[test]
