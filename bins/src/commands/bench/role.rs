@@ -20,6 +20,11 @@ use crate::exit::Failure;
 
 /// Joins, and follows the orders until they end.
 pub(crate) async fn run(setup: Setup) -> Result<(), Failure> {
+    // Who is frozen cannot read that the orders have ended; and the kernel wakes the children of one that dies only if
+    // they had stopped with all of their threads by then.
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+        .map_err(|error| Failure::Failed(format!("cannot end with the one who measures: {error}")))?;
     // No goodbye: who gave the orders is gone, and so are the others.
     follow(setup.join().await?).await
 }
