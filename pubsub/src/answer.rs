@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use crate::proto::headers::Headers;
 use crate::proto::value::DecodeError;
 
 /// What a responder replied.
@@ -13,6 +14,8 @@ pub struct Reply<T = Bytes> {
     pub from: NodeId,
     /// The name of that node; names may repeat.
     pub name: NodeName,
+    /// What it replied beside the payload ([`Request::reply_with`](crate::Request::reply_with)).
+    pub headers: Headers,
     /// What it replied.
     pub payload: T,
 }

@@ -77,18 +77,18 @@ impl Bus {
         self.try_publish_with(to, payload, PublishOptions::new())
     }
 
-    /// Publishes with options: to all but one's own subscription, to other nodes, to this node, or to one of them. See
-    /// [`PublishOptions`].
+    /// Publishes with options: to all but one's own subscription, to other nodes, to this node, or to one of them; with headers.
+    /// See [`PublishOptions`].
     ///
     /// # Errors
-    /// As [`publish`](Self::publish), and for a node that nothing is known of.
+    /// As [`publish`](Self::publish), for a node that nothing is known of, and for a header that cannot be.
     pub async fn publish_with(
         &self,
         to: impl ToTopic,
         payload: impl Into<Bytes>,
         options: impl Into<PublishOptions>,
     ) -> Result<Receipt, PublishError> {
-        self.publish_on(&to.to_topic()?, &payload.into(), options.into()).await
+        self.publish_on(&to.to_topic()?, &payload.into(), &options.into()).await
     }
 
     /// The same without waiting.
@@ -101,7 +101,7 @@ impl Bus {
         payload: impl Into<Bytes>,
         options: impl Into<PublishOptions>,
     ) -> Result<Receipt, PublishError> {
-        self.try_publish_on(&to.to_topic()?, &payload.into(), options.into())
+        self.try_publish_on(&to.to_topic()?, &payload.into(), &options.into())
     }
 
     /// For a topic that is published often.
@@ -213,7 +213,7 @@ impl Bus {
         &self,
         topic: &Topic,
         payload: &Bytes,
-        options: PublishOptions,
+        options: &PublishOptions,
     ) -> Result<Receipt, PublishError> {
         let publication = self.publication(topic, payload, options)?;
         fanout::publish(&self.node.0.registry, &self.state, publication).await
@@ -223,7 +223,7 @@ impl Bus {
         &self,
         topic: &Topic,
         payload: &Bytes,
-        options: PublishOptions,
+        options: &PublishOptions,
     ) -> Result<Receipt, PublishError> {
         Ok(self.state.publish_now(self.publication(topic, payload, options)?)?)
     }
@@ -232,22 +232,22 @@ impl Bus {
         &'a self,
         topic: &'a Topic,
         payload: &'a Bytes,
-        PublishOptions { audience }: PublishOptions,
+        PublishOptions { audience, headers }: &'a PublishOptions,
     ) -> Result<Publication<'a>, PublishError> {
         self.node.0.registry.check_open()?;
         let (given, limit) = (payload.len(), self.node.max_message());
         if given > limit {
             return Err(PublishError::TooLarge { given, limit });
         }
-        let from = self.node.id();
-        let audience = match audience {
+        let (from, headers) = (self.node.id(), headers.get()?);
+        let audience = match *audience {
             Audience::Node(node) if node == from => Audience::Here,
             Audience::Node(node) if !self.node.0.registry.knows(node) => {
                 return Err(PublishError::UnknownNode(node));
             }
             audience => audience,
         };
-        Ok(Publication { topic, payload, from, audience })
+        Ok(Publication { topic, headers, payload, from, audience })
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use crate::proto::headers::Headers;
 use crate::proto::value::DecodeError;
 use crate::topic::Topic;
 
@@ -66,6 +67,8 @@ pub struct MessageRef<'a> {
     pub name: &'a NodeName,
     /// As in [`Message::seq`].
     pub seq: u64,
+    /// What was published beside the payload.
+    pub headers: &'a Headers,
     /// What was published. A clone shares its memory.
     pub payload: &'a Bytes,
 }
@@ -83,8 +86,9 @@ impl DeliveryRef<'_> {
 impl MessageRef<'_> {
     /// To keep it, or to send it elsewhere. Shares the payload's memory.
     pub fn to_message(self) -> Message {
-        let Self { topic, from, name, seq, payload } = self;
-        Message { topic: topic.clone(), from, name: name.clone(), seq, payload: payload.clone() }
+        let Self { topic, from, name, seq, headers, payload } = self;
+        let (topic, name) = (topic.clone(), name.clone());
+        Message { topic, from, name, seq, headers: headers.clone(), payload: payload.clone() }
     }
 }
 
@@ -100,6 +104,8 @@ pub struct Message<T = Bytes> {
     pub name: NodeName,
     /// Counts the sender's publishes on the bus, from 1. A hole is a message on another topic, not a loss.
     pub seq: u64,
+    /// What was published beside the payload ([`PublishOptions::headers`](crate::PublishOptions::headers)).
+    pub headers: Headers,
     /// What was published.
     pub payload: T,
 }
@@ -127,7 +133,7 @@ pub struct Receipt {
 pub struct QueueLimits {
     /// Messages and gaps; at least 1 is allowed. By default 1,024.
     pub messages: usize,
-    /// Bytes of payloads, topics and a fixed 192 per message. By default 8 MiB: a queue full of messages of 8 KiB.
+    /// Bytes of payloads, headers, topics and a fixed 192 per message. By default 8 MiB: a queue full of messages of 8 KiB.
     /// One message that is longer than this waits beside them.
     pub bytes: usize,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use talkie_discovery::NodeId;
 
 use crate::answer::Unanswered;
+use crate::proto::headers::HeadersError;
 use crate::proto::presence::Full;
 use crate::proto::value::{DecodeError, EncodeError};
 use crate::topic::{PatternError, TopicError};
@@ -54,6 +55,9 @@ pub enum PublishError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// A header cannot be ([`PublishOptions::header`](crate::PublishOptions::header)). Nothing was sent.
+    #[error(transparent)]
+    Headers(#[from] HeadersError),
     /// Nothing is known of the node that it was to go to ([`Audience::Node`](crate::Audience::Node)): it was never met, has left, or
     /// is lost for so long that nothing is kept for it.
     #[error("no node {0} is here, nor was lost of late")]
@@ -153,6 +157,9 @@ pub enum RequestError {
         /// The most that is allowed, in bytes.
         limit: usize,
     },
+    /// A header cannot be ([`RequestOptions::header`](crate::RequestOptions::header)). Nothing was sent.
+    #[error(transparent)]
+    Headers(#[from] HeadersError),
     /// No node that is up answers the topic, this one included; or the one that was asked has just ceased to. Told at once.
     #[error("no node answers this topic")]
     NoResponders,

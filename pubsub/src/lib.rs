@@ -35,6 +35,7 @@
 //! |---|---|
 //! | publish and take values instead of bytes | [`Bus::typed`] |
 //! | publish to all but oneself, to this node, or to one node | [`Bus::publish_with`], [`Publisher::with`] |
+//! | send small key/value pairs beside a payload | [`PublishOptions::header`], [`Message::headers`], [`RequestOptions`] |
 //! | choose how much may wait, and what happens then | [`Bus::subscribe_with`] |
 //! | take messages where they arrive, without a queue | [`Bus::handle`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
@@ -57,7 +58,7 @@
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · presences · outlet (a peer) ·
 //!          counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
 //! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
-//!          value · fingerprint
+//!          value · headers · fingerprint
 //! nouns    topic · delivery · audience · options · answer
 //! ```
 
@@ -104,10 +105,11 @@ pub use node::Node;
 pub use options::{SubscribeOptions, WhenFull};
 pub use presence::{Presence, PresenceChange, PresenceChanges, Present, Tracked};
 pub use proto::fingerprint::Fingerprint;
+pub use proto::headers::{Headers, HeadersError, MAX_HEADER_KEY, MAX_HEADERS, MAX_HEADERS_BYTES};
 pub use proto::presence::Full;
 pub use proto::value::{DecodeError, EncodeError};
 pub use publisher::Publisher;
-pub use request::Answers;
+pub use request::{Answers, RequestOptions};
 pub use respond::{Request, Requests};
 pub use settings::ConfigError;
 pub use subscription::Subscription;

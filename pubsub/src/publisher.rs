@@ -26,7 +26,7 @@ impl Publisher {
         Self { bus, topic, options }
     }
 
-    /// The same with other options: to whom it publishes.
+    /// The same with other options: to whom it publishes, and with which headers.
     ///
     /// ```no_run
     /// # use talkie_pubsub::{Audience, Bus};
@@ -51,7 +51,7 @@ impl Publisher {
     /// # Errors
     /// As there.
     pub async fn publish(&self, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        self.bus.publish_on(&self.topic, &payload.into(), self.options).await
+        self.bus.publish_on(&self.topic, &payload.into(), &self.options).await
     }
 
     /// As [`Bus::try_publish_with`] and its options.
@@ -59,7 +59,7 @@ impl Publisher {
     /// # Errors
     /// As there.
     pub fn try_publish(&self, payload: impl Into<Bytes>) -> Result<Receipt, PublishError> {
-        self.bus.try_publish_on(&self.topic, &payload.into(), self.options)
+        self.bus.try_publish_on(&self.topic, &payload.into(), &self.options)
     }
 }
 

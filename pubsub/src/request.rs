@@ -12,12 +12,14 @@ use talkie_discovery::NodeId;
 use tracing::Instrument as _;
 
 use crate::answer::{Answer, Reply, Unanswered};
+use crate::audience::Sending;
 use crate::bus::Bus;
 use crate::error::{Closed, RequestError, SubscribedOnError};
 use crate::io::asker::{NotAsked, Question};
 use crate::io::registry::exchange::{self, Inquiry};
 use crate::node::Node;
 use crate::proto::exchange::Reach;
+use crate::proto::headers::Headers;
 use crate::subscription::Form;
 use crate::topic::{ToTopic, Topic, TopicError};
 
@@ -46,7 +48,30 @@ impl Bus {
         payload: impl Into<Bytes>,
         within: Duration,
     ) -> Result<Reply, RequestError> {
-        self.request_as(Form::BYTES, to.to_topic()?, payload.into(), within).await
+        self.request_with(to, payload, RequestOptions::within(within)).await
+    }
+
+    /// Asks one responder with options: how long to wait, and headers beside the payload.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: talkie_pubsub::Bus) -> Result<(), talkie_pubsub::RequestError> {
+    /// use std::time::Duration;
+    /// use talkie_pubsub::RequestOptions;
+    /// let options = RequestOptions::within(Duration::from_secs(2)).header("user", "ann");
+    /// let reply = bus.request_with("devices/7", "restart", options).await?;
+    /// println!("{} says {:?}, {:?}", reply.name, reply.payload, reply.headers);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`request`](Self::request), and for a header that cannot be.
+    pub async fn request_with(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        options: RequestOptions,
+    ) -> Result<Reply, RequestError> {
+        self.request_as(Form::BYTES, to.to_topic()?, payload.into(), options).await
     }
 
     /// Asks every responder of the topic, here and on all nodes that are up. The answers come as they are given, and
@@ -61,7 +86,20 @@ impl Bus {
         payload: impl Into<Bytes>,
         within: Duration,
     ) -> Result<Answers, RequestError> {
-        self.request_all_as(Form::BYTES, to.to_topic()?, payload.into(), within).await
+        self.request_all_with(to, payload, RequestOptions::within(within)).await
+    }
+
+    /// Asks every responder with options, as [`request_with`](Self::request_with) asks one.
+    ///
+    /// # Errors
+    /// As [`request_all`](Self::request_all), and for a header that cannot be.
+    pub async fn request_all_with(
+        &self,
+        to: impl ToTopic,
+        payload: impl Into<Bytes>,
+        options: RequestOptions,
+    ) -> Result<Answers, RequestError> {
+        self.request_all_as(Form::BYTES, to.to_topic()?, payload.into(), options).await
     }
 
     /// The nodes that are up and answer the topic, as far as this one knows now: this one, then the others, nearest
@@ -90,14 +128,14 @@ impl Bus {
         form: Form<T>,
         topic: Topic,
         payload: Bytes,
-        within: Duration,
+        options: RequestOptions,
     ) -> Result<Reply<T>, RequestError> {
         let span = tracing::debug_span!("talkie.request", bus = %self.name(), topic = topic.as_str());
         let answered = async {
-            let mut question = self.ask(topic, payload, within, Reach::One).await?;
+            let mut question = self.ask(topic, payload, &options, Reach::One).await?;
             match poll_fn(|cx| question.poll_next(cx)).await.map(|answer| form.read(answer)) {
                 Some(Answer::Reply(reply)) => Ok(reply),
-                Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, within)),
+                Some(Answer::Missing { why, .. }) => Err(RequestError::of(why, options.within)),
                 None => Err(Closed.into()),
             }
         };
@@ -109,10 +147,10 @@ impl Bus {
         form: Form<T>,
         topic: Topic,
         payload: Bytes,
-        within: Duration,
+        options: RequestOptions,
     ) -> Result<Answers<T>, RequestError> {
         let span = tracing::debug_span!("talkie.request_all", bus = %self.name(), topic = topic.as_str());
-        let question = self.ask(topic, payload, within, Reach::All).instrument(span).await?;
+        let question = self.ask(topic, payload, &options, Reach::All).instrument(span).await?;
         Ok(Answers { question, node: self.node.clone(), form })
     }
 
@@ -120,15 +158,16 @@ impl Bus {
         &self,
         topic: Topic,
         payload: Bytes,
-        within: Duration,
+        RequestOptions { within, headers }: &RequestOptions,
         reach: Reach,
     ) -> Result<Question, RequestError> {
         let (given, limit) = (payload.len(), self.node.max_message());
         if given > limit {
             return Err(RequestError::TooLarge { given, limit });
         }
-        let (from, name) = (self.node.id(), self.node.name().clone());
-        let inquiry = Inquiry { topic, payload, from, name, deadline: exchange::from_now(within), reach };
+        let (headers, within) = (headers.get()?.clone(), *within);
+        let (from, name, deadline) = (self.node.id(), self.node.name().clone(), exchange::from_now(within));
+        let inquiry = Inquiry { topic, headers, payload, from, name, deadline, reach };
         let asked = exchange::ask(&self.node.0.registry, &self.state, &inquiry).await;
         asked.map_err(|why| match why {
             NotAsked::NoResponders => RequestError::NoResponders,
@@ -136,6 +175,34 @@ impl Bus {
             NotAsked::TooMany => RequestError::TooMany,
             NotAsked::Closed => Closed.into(),
         })
+    }
+}
+
+/// How a request is made; of [`Bus::request_with`] and [`Bus::request_all_with`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct RequestOptions {
+    within: Duration,
+    headers: Sending,
+}
+
+impl RequestOptions {
+    /// Waits so long for the answer, a year at most; no headers.
+    pub fn within(within: Duration) -> Self {
+        Self { within, headers: Sending::default() }
+    }
+
+    /// One more header beside the payload, in the place of one of the same key. One that cannot be ([`Headers::insert`]) is told
+    /// by the request: [`RequestError::Headers`].
+    pub fn header(mut self, key: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.add(key.as_ref(), value.as_ref());
+        self
+    }
+
+    /// These headers, and no others.
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.headers = headers.into();
+        self
     }
 }
 
@@ -168,10 +235,12 @@ impl<T> Answers<T> {
 impl<T> Form<T> {
     fn read(&self, answer: Answer) -> Answer<T> {
         match answer {
-            Answer::Reply(Reply { from, name, payload }) => match (self.decode)(&self.fingerprint, payload) {
-                Ok(payload) => Answer::Reply(Reply { from, name, payload }),
-                Err(error) => Answer::Missing { from, name, why: Unanswered::Malformed(error) },
-            },
+            Answer::Reply(Reply { from, name, headers, payload }) => {
+                match (self.decode)(&self.fingerprint, payload) {
+                    Ok(payload) => Answer::Reply(Reply { from, name, headers, payload }),
+                    Err(error) => Answer::Missing { from, name, why: Unanswered::Malformed(error) },
+                }
+            }
             Answer::Missing { from, name, why } => Answer::Missing { from, name, why },
         }
     }

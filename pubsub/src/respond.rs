@@ -20,6 +20,7 @@ use crate::io::net::PeerSender;
 use crate::io::registry::BusState;
 use crate::node::Node;
 use crate::proto::exchange::Refusal;
+use crate::proto::headers::Headers;
 use crate::subscription::Form;
 use crate::topic::{Pattern, ToPattern, Topic};
 
@@ -105,12 +106,13 @@ impl<T> Requests<T> {
         let exchange = &node.0.registry.exchange;
         loop {
             let Some(asked) = ready!(exchange.poll_take(tray, cx)) else { return Poll::Ready(None) };
-            let Asked { topic, name, payload, deadline, ticket } = asked;
+            let Asked { topic, name, headers, payload, deadline, ticket } = asked;
             match (self.form.decode)(&self.form.fingerprint, payload) {
                 Ok(payload) => {
                     let from = ticket.from;
                     let owed = Owed { node: node.clone(), ticket: Some(ticket) };
-                    return Poll::Ready(Some(Request { topic, from, name, payload, deadline, owed }));
+                    let request = Request { topic, from, name, headers, payload, deadline, owed };
+                    return Poll::Ready(Some(request));
                 }
                 Err(error) => {
                     tracing::debug!(name: "talkie.request.refused", topic = topic.as_str(), asker = %name, "request refused: {error}");
@@ -157,6 +159,8 @@ pub struct Request<T = Bytes> {
     pub from: NodeId,
     /// The name of that node; names may repeat.
     pub name: NodeName,
+    /// What was asked beside the payload ([`RequestOptions`](crate::RequestOptions)).
+    pub headers: Headers,
     /// What was asked.
     pub payload: T,
     /// When the asker gives up, as far as it can be told here: a reply that is later is of no use.
@@ -170,7 +174,15 @@ impl<T> Request<T> {
     ///
     /// # Errors
     /// For a payload over [`Node::max_message`], where there is no room for it on the way, and after the node has left.
-    pub fn reply(mut self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
+    pub fn reply(self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
+        self.reply_with(payload, Headers::new())
+    }
+
+    /// Replies with headers beside the payload.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply).
+    pub fn reply_with(mut self, payload: impl Into<Bytes>, headers: Headers) -> Result<(), ReplyError> {
         let Owed { node, ticket } = &mut self.owed;
         node.0.registry.check_open()?;
         let payload = payload.into();
@@ -179,7 +191,7 @@ impl<T> Request<T> {
             return Err(ReplyError::TooLarge { given, limit });
         }
         let Some(ticket) = ticket.take() else { return Ok(()) };
-        node.0.registry.exchange.answer(ticket, Ok(payload)).map_err(|NoRoom| ReplyError::NoRoom)
+        node.0.registry.exchange.answer(ticket, Ok((headers, payload))).map_err(|NoRoom| ReplyError::NoRoom)
     }
 }
 

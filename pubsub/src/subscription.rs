@@ -130,7 +130,7 @@ impl<T> Subscription<T> {
     }
 
     fn read(&self, item: Item) -> Delivery<T> {
-        let Waiting { topic, from, name, seq, payload } = match item {
+        let Waiting { topic, from, name, seq, headers, payload } = match item {
             Item::Message(message) => message,
             Item::Gap { from, missed, exact } => return Delivery::Gap { from, missed, exact },
         };
@@ -138,7 +138,7 @@ impl<T> Subscription<T> {
         let topic = topic.unwrap_or_else(|| own.clone());
         let name = name.unwrap_or_else(|| here.clone());
         match (self.form.decode)(&self.form.fingerprint, payload) {
-            Ok(payload) => Delivery::Message(Message { topic, from, name, seq, payload }),
+            Ok(payload) => Delivery::Message(Message { topic, from, name, seq, headers, payload }),
             Err(error) => {
                 queue.count_malformed();
                 Delivery::Malformed { topic, from, name, seq, error }

@@ -327,7 +327,7 @@ macro_rules! checked_text {
 checked_text!(Topic, Pattern, BusName);
 
 /// As much of a refused text as helps to recognise it: 64 characters.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

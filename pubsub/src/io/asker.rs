@@ -15,6 +15,7 @@ use super::registry::lock;
 use crate::answer::{Answer, Reply, Unanswered};
 use crate::metrics::RequestStats;
 use crate::proto::exchange::{self, Refusal};
+use crate::proto::headers::Headers;
 use crate::proto::pending::{Event, Missing, Pending, TooMany};
 
 /// Bytes of replies that may wait to be read, for one question: the longest message fits. Replies beyond are told as missing.
@@ -75,13 +76,13 @@ impl Asker {
     }
 
     /// A node answered.
-    pub(super) fn answered(&self, from: NodeId, name: NodeName, answer: exchange::Answer) {
+    pub(super) fn answered(&self, from: NodeId, name: NodeName, headers: Headers, answer: exchange::Answer) {
         let exchange::Answer { number, of, said } = answer;
         self.step(|State { pending, slots, stats, .. }| {
             let refused = said.as_ref().err().copied();
             let awaited = pending.handle_answer(clock::now(), number, &from, of, refused);
             let slot = slots.get_mut(&number).filter(|_| awaited)?;
-            let reply = Reply { from, name, payload: said.ok()? };
+            let reply = Reply { from, name, headers, payload: said.ok()? };
             stats.replies += 1;
             slot.push_reply(reply);
             slot.reader.take()
@@ -151,7 +152,7 @@ impl Asker {
 
 impl Slot {
     fn push_reply(&mut self, reply: Reply) {
-        if self.bytes + reply.payload.len() > MAX_WAITING && !self.waiting.is_empty() {
+        if self.bytes + size(&reply) > MAX_WAITING && !self.waiting.is_empty() {
             self.waiting.push_back(Answer::Missing {
                 from: reply.from,
                 name: reply.name,
@@ -159,7 +160,7 @@ impl Slot {
             });
             return;
         }
-        self.bytes += reply.payload.len();
+        self.bytes += size(&reply);
         self.waiting.push_back(Answer::Reply(reply));
     }
 
@@ -172,7 +173,7 @@ impl Slot {
     fn pop(&mut self) -> Option<Answer> {
         let answer = self.waiting.pop_front()?;
         if let Answer::Reply(reply) = &answer {
-            self.bytes -= reply.payload.len();
+            self.bytes -= size(reply);
         }
         Some(answer)
     }
@@ -181,6 +182,10 @@ impl Slot {
         self.done = true;
         self.reader.take()
     }
+}
+
+fn size(reply: &Reply) -> usize {
+    reply.headers.size() + reply.payload.len()
 }
 
 /// A question under way; dropped, nobody waits for its answers any more.

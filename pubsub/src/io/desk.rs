@@ -11,6 +11,7 @@ use talkie_discovery::{NodeId, NodeName};
 use super::registry::lock;
 use crate::delivery::QueueLimits;
 use crate::proto::backlog::CHARGE;
+use crate::proto::headers::Headers;
 use crate::topic::{Pattern, Topic};
 
 /// A responders' interest: those on this node that share a pattern.
@@ -52,6 +53,7 @@ impl<P> Desk<P> {
 pub(crate) struct Asked<P> {
     pub(crate) topic: Topic,
     pub(crate) name: NodeName,
+    pub(crate) headers: Headers,
     pub(crate) payload: Bytes,
     /// When its asker gives up, as far as can be told here.
     pub(crate) deadline: Instant,
@@ -147,5 +149,5 @@ impl<P> Tray<P> {
 }
 
 fn charge<P>(asked: &Asked<P>) -> usize {
-    CHARGE + asked.topic.as_str().len() + asked.payload.len()
+    CHARGE + asked.topic.as_str().len() + asked.headers.size() + asked.payload.len()
 }

@@ -13,6 +13,7 @@ use super::outlet::Outlet;
 use super::registry::{Local, Registry, Takers};
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope::{self, Envelope};
+use crate::proto::headers::Headers;
 use crate::proto::tracker;
 use crate::topic::Topic;
 
@@ -58,10 +59,17 @@ impl<P: Outlet> Registry<P> {
         let (mut pressed, mut run) = (None, None::<(Interest, Arc<Local>)>);
         // Opened before a queue is locked, for which its reader may wait.
         let mut together = Vec::with_capacity(arrived.len());
-        for Arrival { interests, body } in arrived.drain(..) {
+        for Arrival { interests, mut body } in arrived.drain(..) {
+            let headers = match Headers::take(&mut body) {
+                Ok(headers) => headers,
+                Err(error) => {
+                    note(&self.counters.malformed, from, &error);
+                    continue;
+                }
+            };
             let [interest] = interests[..] else {
                 pressed = flush(&run, &mut together).or(pressed);
-                pressed = self.message(from, &sender, &interests, body).or(pressed);
+                pressed = self.message(from, &sender, &interests, headers, body).or(pressed);
                 continue;
             };
             if run.as_ref().is_none_or(|(known, _)| *known != interest) {
@@ -70,18 +78,25 @@ impl<P: Outlet> Registry<P> {
             }
             // One that has just been withdrawn (nobody is owed anything), or none of a subscription.
             let Some((_, local)) = &run else {
-                self.exchanged(from, &sender.name, &interests, &body);
+                self.exchanged(from, &sender.name, &interests, headers, &body);
                 continue;
             };
-            together.extend(self.open_message(from, &sender, local, body));
+            together.extend(self.open_message(from, &sender, local, headers, body));
         }
         flush(&run, &mut together).or(pressed)
     }
 
     /// A message for several interests.
-    fn message(&self, from: &P, sender: &Sender, interests: &[Interest], body: Bytes) -> Option<Pressed> {
+    fn message(
+        &self,
+        from: &P,
+        sender: &Sender,
+        interests: &[Interest],
+        headers: Headers,
+        body: Bytes,
+    ) -> Option<Pressed> {
         if envelope::is_exchange(&body) {
-            self.exchanged(from, &sender.name, interests, &body);
+            self.exchanged(from, &sender.name, interests, headers, &body);
             return None;
         }
         let (mut last, mut pressed) = (None, None);
@@ -93,7 +108,8 @@ impl<P: Outlet> Registry<P> {
             }
             last = Some(interest.id);
             let Some(local) = self.local(interest.id) else { continue };
-            let Some(message) = self.open_message(from, sender, &local, body.clone()) else { continue };
+            let (headers, body) = (headers.clone(), body.clone());
+            let Some(message) = self.open_message(from, sender, &local, headers, body) else { continue };
             let (takers, epoch) = (local.takers(), Some(interest.epoch));
             pressed = deliver(&takers, epoch, 0, &message).1.or(pressed);
             handlers::call(&local, &takers, epoch, 0, &message);
@@ -102,7 +118,14 @@ impl<P: Outlet> Registry<P> {
     }
 
     /// The message that a body is for an interest; the payload stays where it is.
-    fn open_message(&self, from: &P, sender: &Sender, local: &Local, mut body: Bytes) -> Option<Waiting> {
+    fn open_message(
+        &self,
+        from: &P,
+        sender: &Sender,
+        local: &Local,
+        headers: Headers,
+        mut body: Bytes,
+    ) -> Option<Waiting> {
         let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
         let Envelope { seq, topic, at } = envelope::decode(&body).map_err(|error| malformed(&error)).ok()?;
         let topic = match &local.exact {
@@ -120,7 +143,7 @@ impl<P: Outlet> Registry<P> {
         };
         body.advance(at);
         let Sender { from, name } = sender;
-        Some(Waiting { topic, from: *from, name: Some(name.clone()), seq, payload: body })
+        Some(Waiting { topic, from: *from, name: Some(name.clone()), seq, headers, payload: body })
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {

@@ -16,6 +16,7 @@ use super::desk::{Asked, Desk, Ticket, Tray, Way};
 use super::outlet::Outlet;
 use crate::metrics::RequestStats;
 use crate::proto::exchange::{self, ASKER, Reach, Refusal};
+use crate::proto::headers::Headers;
 
 /// The requests and answers of one node.
 #[derive(Debug)]
@@ -122,7 +123,11 @@ impl<P: Outlet> Exchange<P> {
     }
 
     /// Sends an answer to where the request came from.
-    pub(crate) fn answer(&self, ticket: Ticket<P>, said: Result<Bytes, Refusal>) -> Result<(), NoRoom> {
+    pub(crate) fn answer(
+        &self,
+        ticket: Ticket<P>,
+        said: Result<(Headers, Bytes), Refusal>,
+    ) -> Result<(), NoRoom> {
         let Ticket { from, way, number, of } = ticket;
         let count = |replied| {
             let counter = if replied { &self.replied } else { &self.refused };
@@ -131,7 +136,11 @@ impl<P: Outlet> Exchange<P> {
         let peer = match way {
             Way::Here(name) => {
                 count(said.is_ok());
-                self.asker.answered(from, name, exchange::Answer { number, of, said });
+                let (headers, said) = match said {
+                    Ok((headers, payload)) => (headers, Ok(payload)),
+                    Err(why) => (Headers::new(), Err(why)),
+                };
+                self.asker.answered(from, name, headers, exchange::Answer { number, of, said });
                 return Ok(());
             }
             Way::Peer(peer) => peer,
@@ -146,8 +155,8 @@ impl<P: Outlet> Exchange<P> {
             push(0, &exchange::refusal(number, of, why).into())
         };
         match said {
-            Ok(payload) => {
-                let body = body(exchange::reply(number, of), &payload);
+            Ok((headers, payload)) => {
+                let body = body(headers.before(exchange::reply(number, of)), &payload);
                 // Nobody waits at a node that is away: it has given up, or will hear that this one was lost.
                 if push(payload.len(), &body) != Pushed::Overflowed || !peer.is_up() {
                     count(true);

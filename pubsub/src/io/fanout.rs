@@ -22,6 +22,7 @@ use crate::delivery::Receipt;
 use crate::error::PublishError;
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope;
+use crate::proto::headers::Headers;
 use crate::proto::index::Matches;
 use crate::topic::Topic;
 
@@ -33,6 +34,7 @@ const OWN_HAND: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Publication<'a> {
     pub(crate) topic: &'a Topic,
+    pub(crate) headers: &'a Headers,
     pub(crate) payload: &'a Bytes,
     pub(crate) from: NodeId,
     pub(crate) audience: Audience,
@@ -59,9 +61,9 @@ impl Publication<'_> {
         }
     }
 
-    /// Bytes of its topic and its payload.
+    /// Bytes of its topic, and of its headers and its payload.
     fn size(&self) -> (usize, usize) {
-        (self.topic.as_str().len(), self.payload.len())
+        (self.topic.as_str().len(), self.headers.size() + self.payload.len())
     }
 
     /// The number of the subscription that is left out; 0: none.
@@ -163,7 +165,7 @@ fn hand_out<P: Outlet>(
     now: Instant,
 ) -> Result<Handed, Nested> {
     let Routed { route, sequence, head, published } = routed;
-    let Publication { topic, payload, from, .. } = publication;
+    let Publication { topic, headers, payload, from, .. } = publication;
     let (remote, but) = (publication.remote(&route.matches), publication.but());
     let local = publication.local(&route.matches).iter();
     let takers: Locals<'_> = local.map(|local| (local, local.takers())).collect();
@@ -176,6 +178,7 @@ fn hand_out<P: Outlet>(
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
         head.clear();
+        headers.put(head);
         envelope::put_head(head, seq, topic);
         let hand = if remote.len() <= OWN_HAND { Hand::Own(now) } else { Hand::Writer(now) };
         let shared;
@@ -196,7 +199,8 @@ fn hand_out<P: Outlet>(
     }
     for (local, takers) in takers {
         let topic = local.exact.is_none().then(|| topic.clone());
-        let message = Waiting { topic, from, name: None, seq, payload: payload.clone() };
+        let (headers, payload) = (headers.clone(), payload.clone());
+        let message = Waiting { topic, from, name: None, seq, headers, payload };
         receipt.local += deliver(&takers, None, but, &message).0;
         if !takers.handlers.is_empty() {
             receipt.local += takers.handlers.iter().filter(|joined| joined.born != but).count();

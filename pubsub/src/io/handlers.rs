@@ -53,8 +53,9 @@ impl Callee {
     fn message(&self, message: &Waiting, exact: Option<&Topic>) {
         let Some(topic) = message.topic.as_ref().or(exact) else { return };
         let name = message.name.as_ref().unwrap_or(&self.name);
-        let Waiting { from, seq, payload, .. } = message;
-        if self.call(DeliveryRef::Message(MessageRef { topic, from: *from, name, seq: *seq, payload })) {
+        let Waiting { from, seq, headers, payload, .. } = message;
+        let (from, seq) = (*from, *seq);
+        if self.call(DeliveryRef::Message(MessageRef { topic, from, name, seq, headers, payload })) {
             self.received.fetch_add(1, Ordering::Relaxed);
         }
     }

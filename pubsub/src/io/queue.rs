@@ -242,9 +242,11 @@ mod tests {
 
     use super::*;
     use crate::delivery::QueueLimits;
+    use crate::proto::headers::Headers;
 
     fn messages(count: u64) -> impl Iterator<Item = Waiting> {
         (1..=count).map(|seq| Waiting {
+            headers: Headers::new(),
             topic: None,
             from: NodeId::of_key(&[7; 32]),
             name: None,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use super::headers::Headers;
 use crate::delivery::QueueLimits;
 use crate::topic::Topic;
 
@@ -35,6 +36,8 @@ pub struct Waiting {
     pub name: Option<NodeName>,
     /// As in [`Message::seq`](crate::Message::seq).
     pub seq: u64,
+    /// What was published beside it.
+    pub headers: Headers,
     /// What was published.
     pub payload: Bytes,
 }
@@ -244,7 +247,7 @@ impl Backlog {
 
     fn charge(&self, message: &Waiting) -> usize {
         let topic = message.topic.as_ref().map_or(self.topic, |topic| topic.as_str().len());
-        CHARGE + topic + message.payload.len()
+        CHARGE + topic + message.headers.size() + message.payload.len()
     }
 }
 

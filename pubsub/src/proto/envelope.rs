@@ -72,7 +72,7 @@ pub fn decode(body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
 }
 
 /// As postcard writes an unsigned number: seven bits a byte, the lowest first.
-fn put_varint(to: &mut Vec<u8>, mut value: u64) {
+pub(super) fn put_varint(to: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         to.push((value as u8) | 0x80);
         value >>= 7;
@@ -81,7 +81,7 @@ fn put_varint(to: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes such a number off the front.
-fn take_varint(from: &mut &[u8]) -> Result<u64, EnvelopeError> {
+pub(super) fn take_varint(from: &mut &[u8]) -> Result<u64, EnvelopeError> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = from.split_first().ok_or(EnvelopeError::Malformed)?;

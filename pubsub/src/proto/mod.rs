@@ -6,6 +6,7 @@ pub mod backlog;
 pub mod envelope;
 pub mod exchange;
 pub mod fingerprint;
+pub mod headers;
 pub mod index;
 pub mod interest;
 pub mod pattern_map;

@@ -9,7 +9,8 @@ use super::{Typed, encode, form};
 use crate::answer::Reply;
 use crate::delivery::QueueLimits;
 use crate::error::{ReplyError, RequestError, RespondError};
-use crate::request::Answers;
+use crate::proto::headers::Headers;
+use crate::request::{Answers, RequestOptions};
 use crate::respond::{Request, Requests};
 use crate::topic::{ToPattern, ToTopic};
 
@@ -49,7 +50,20 @@ impl<T: Serialize + DeserializeOwned + 'static> Typed<'_, T> {
         value: &T,
         within: Duration,
     ) -> Result<Reply<A>, RequestError> {
-        self.bus.request_as(form(), to.to_topic()?, self.encode(value)?, within).await
+        self.request_with(to, value, RequestOptions::within(within)).await
+    }
+
+    /// As [`Bus::request_with`](crate::Bus::request_with).
+    ///
+    /// # Errors
+    /// As there; where the value cannot be encoded, the responder takes another type than `T`, or its reply is no `A`.
+    pub async fn request_with<A: Serialize + DeserializeOwned + 'static>(
+        &self,
+        to: impl ToTopic,
+        value: &T,
+        options: RequestOptions,
+    ) -> Result<Reply<A>, RequestError> {
+        self.bus.request_as(form(), to.to_topic()?, self.encode(value)?, options).await
     }
 
     /// As [`Bus::request_all`](crate::Bus::request_all). Values are decoded when they are read; a reply that is no `A` is told as
@@ -63,7 +77,20 @@ impl<T: Serialize + DeserializeOwned + 'static> Typed<'_, T> {
         value: &T,
         within: Duration,
     ) -> Result<Answers<A>, RequestError> {
-        self.bus.request_all_as(form(), to.to_topic()?, self.encode(value)?, within).await
+        self.request_all_with(to, value, RequestOptions::within(within)).await
+    }
+
+    /// As [`Bus::request_all_with`](crate::Bus::request_all_with), and else as [`request_all`](Self::request_all).
+    ///
+    /// # Errors
+    /// As there, and where the value cannot be encoded.
+    pub async fn request_all_with<A: Serialize + DeserializeOwned + 'static>(
+        &self,
+        to: impl ToTopic,
+        value: &T,
+        options: RequestOptions,
+    ) -> Result<Answers<A>, RequestError> {
+        self.bus.request_all_as(form(), to.to_topic()?, self.encode(value)?, options).await
     }
 
     /// As [`Bus::respond`](crate::Bus::respond). What is no `T` is not given: its asker is told at once.
@@ -89,7 +116,19 @@ impl<T> Request<T> {
     /// # Errors
     /// As [`reply`](Self::reply), and where the value cannot be encoded: the asker is then told that the request was dropped.
     pub fn reply_typed<A: Serialize + DeserializeOwned + 'static>(self, value: &A) -> Result<(), ReplyError> {
+        self.reply_typed_with(value, Headers::new())
+    }
+
+    /// Replies with a value, and headers beside it.
+    ///
+    /// # Errors
+    /// As [`reply_typed`](Self::reply_typed).
+    pub fn reply_typed_with<A: Serialize + DeserializeOwned + 'static>(
+        self,
+        value: &A,
+        headers: Headers,
+    ) -> Result<(), ReplyError> {
         let payload = encode(value)?;
-        self.reply(payload)
+        self.reply_with(payload, headers)
     }
 }

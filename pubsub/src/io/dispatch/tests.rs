@@ -21,6 +21,7 @@ use crate::topic::Topic;
 mod audience;
 mod exchange;
 mod handlers;
+mod headers;
 mod waiting;
 
 /// Another node, as this one sees it; with a replica of its own for what it says.
@@ -175,20 +176,21 @@ fn fake(n: u8) -> Fake {
 /// What a handle would lend.
 struct Own {
     topic: Topic,
+    headers: Headers,
     payload: Bytes,
     audience: Audience,
 }
 
 impl Own {
     fn lent(&self) -> Publication<'_> {
-        let Self { topic, payload, audience } = self;
-        Publication { topic, payload, from: NodeId::from_bytes([0; 16]), audience: *audience }
+        let Self { topic, headers, payload, audience } = self;
+        Publication { topic, headers, payload, from: NodeId::from_bytes([0; 16]), audience: *audience }
     }
 }
 
 fn publication(topic: &str) -> Own {
     let payload = Bytes::from_static(b"hello");
-    Own { topic: topic.parse().unwrap(), payload, audience: Audience::All }
+    Own { topic: topic.parse().unwrap(), headers: Headers::new(), payload, audience: Audience::All }
 }
 
 fn seqs(queue: &Queue) -> Vec<u64> {

@@ -21,6 +21,7 @@ use crate::io::net::PeerSender;
 use crate::io::order::flow;
 use crate::io::outlet::Outlet;
 use crate::proto::exchange::{self, ASKER, Reach, Refusal};
+use crate::proto::headers::Headers;
 use crate::proto::interest::Role;
 use crate::proto::replica::Own as _;
 use crate::topic::{Pattern, Topic};
@@ -32,6 +33,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 #[derive(Debug)]
 pub(crate) struct Inquiry {
     pub(crate) topic: Topic,
+    pub(crate) headers: Headers,
     pub(crate) payload: Bytes,
     pub(crate) from: NodeId,
     pub(crate) name: NodeName,
@@ -121,7 +123,7 @@ impl<P: Outlet> Registry<P> {
 
     /// Asks, with a refusal of each node for which there is no room.
     pub(crate) fn ask(&self, bus: &BusState<P>, inquiry: &Inquiry) -> Result<Question, NotAsked> {
-        let Inquiry { topic, payload, from, name, deadline, reach } = inquiry;
+        let Inquiry { topic, headers, payload, from, name, deadline, reach } = inquiry;
         let Respondents { here, there } = bus.respondents(topic, *reach);
         let mut asked: Vec<_> = there.iter().map(|(peer, _)| (peer.id(), peer.name())).collect();
         asked.extend((!here.is_empty()).then(|| (*from, name.clone())));
@@ -132,7 +134,8 @@ impl<P: Outlet> Registry<P> {
         let (number, now) = (question.number, clock::now());
         let within = deadline.saturating_duration_since(now);
         if !there.is_empty() {
-            let body = body(exchange::request(number, within, *reach, topic), payload);
+            let head = headers.before(exchange::request(number, within, *reach, topic));
+            let body = body(head, payload);
             let flow = flow(&bus.name, topic);
             for (peer, interests) in &there {
                 if !peer.is_up() {
@@ -147,18 +150,28 @@ impl<P: Outlet> Registry<P> {
         }
         if !here.is_empty() {
             let ticket = Ticket { from: *from, way: Way::Here(name.clone()), number, of: 1 };
-            let (topic, name, payload) = (topic.clone(), name.clone(), payload.clone());
-            self.exchange.place(&here, *reach, Asked { topic, name, payload, deadline: *deadline, ticket });
+            let (topic, name, deadline) = (topic.clone(), name.clone(), *deadline);
+            let (headers, payload) = (headers.clone(), payload.clone());
+            self.exchange.place(&here, *reach, Asked { topic, name, headers, payload, deadline, ticket });
         }
         Ok(question)
     }
 
     /// What arrived for no subscription: a request for responders, an answer, or a message for one that is gone.
-    pub(in crate::io) fn exchanged(&self, from: &P, name: &NodeName, interests: &[Interest], body: &Bytes) {
+    pub(in crate::io) fn exchanged(
+        &self,
+        from: &P,
+        name: &NodeName,
+        interests: &[Interest],
+        headers: Headers,
+        body: &Bytes,
+    ) {
         match exchange::decode(body) {
-            Ok(exchange::Exchange::Request(request)) => self.requested(from, name, interests, request),
+            Ok(exchange::Exchange::Request(request)) => {
+                self.requested(from, name, interests, headers, request);
+            }
             Ok(exchange::Exchange::Answer(answer)) if matches!(interests, [it] if it.id == ASKER.id) => {
-                self.exchange.asker.answered(from.id(), name.clone(), answer);
+                self.exchange.asker.answered(from.id(), name.clone(), headers, answer);
             }
             Ok(exchange::Exchange::Answer(_)) => {
                 note(&self.counters.mismatched, from, &"an answer for an interest")
@@ -168,7 +181,14 @@ impl<P: Outlet> Registry<P> {
         }
     }
 
-    fn requested(&self, from: &P, name: &NodeName, interests: &[Interest], request: exchange::Request<'_>) {
+    fn requested(
+        &self,
+        from: &P,
+        name: &NodeName,
+        interests: &[Interest],
+        headers: Headers,
+        request: exchange::Request<'_>,
+    ) {
         if !self.exchange.is_awaited(from, request.number) {
             return;
         }
@@ -194,7 +214,8 @@ impl<P: Outlet> Registry<P> {
         let ticket = Ticket { from: from.id(), way: Way::Peer(from.clone()), number: request.number, of: 1 };
         let deadline = from_now(request.within);
         let (name, payload) = (name.clone(), request.payload);
-        self.exchange.place(&desks, request.reach, Asked { topic, name, payload, deadline, ticket });
+        let asked = Asked { topic, name, headers, payload, deadline, ticket };
+        self.exchange.place(&desks, request.reach, asked);
     }
 
     /// Withdraws all responders, for the node closes.

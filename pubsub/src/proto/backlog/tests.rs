@@ -10,6 +10,7 @@ fn node(n: u16) -> NodeId {
 
 fn message(from: u16, seq: u64, len: usize) -> Waiting {
     Waiting {
+        headers: Headers::new(),
         topic: Some("t".parse().unwrap()),
         from: node(from),
         name: None,

@@ -25,7 +25,8 @@ impl Node {
     fn ask(&self, topic: &str, reach: Reach) -> Result<Question, NotAsked> {
         let (topic, name) = (topic.parse().unwrap(), "me".parse().unwrap());
         let payload = Bytes::from_static(b"what?");
-        let inquiry = Inquiry { topic, payload, from: OWN, name, deadline: from_now(LONG), reach };
+        let (headers, deadline) = (Headers::new(), from_now(LONG));
+        let inquiry = Inquiry { topic, headers, payload, from: OWN, name, deadline, reach };
         self.registry.ask(&self.bus, &inquiry)
     }
 
@@ -160,7 +161,12 @@ async fn the_nearest_is_asked_and_only_of_those_that_are_up() {
     let mut question = node.ask("q", Reach::One).unwrap();
     let asked = node.take(&tray).unwrap();
     assert_eq!((asked.payload, asked.ticket.from), (Bytes::from_static(b"what?"), OWN));
-    assert!(node.registry.exchange.answer(asked.ticket, Ok(Bytes::from_static(b"mine"))).is_ok());
+    assert!(
+        node.registry
+            .exchange
+            .answer(asked.ticket, Ok((Headers::new(), Bytes::from_static(b"mine"))))
+            .is_ok()
+    );
     assert_eq!(next(&mut question), Some(Ok((OWN, Bytes::from_static(b"mine")))));
 }
 
@@ -299,12 +305,12 @@ fn a_reply_without_room_is_told_on_both_sides() {
     node.asked(&peer, &[id], 1, Reach::One, "q");
     *lock(&peer.0.push) = Pushed::Overflowed;
     let ticket = node.take(&tray).unwrap().ticket;
-    assert!(node.registry.exchange.answer(ticket.clone(), Ok(Bytes::new())).is_err());
+    assert!(node.registry.exchange.answer(ticket.clone(), Ok(Default::default())).is_err());
     assert!(
         matches!(exchange::decode(&peer.sent()[1].1), Ok(Exchange::Answer(answer)) if answer.said == Err(Refusal::NoRoom))
     );
     peer.0.up.store(false, Ordering::Relaxed);
-    assert!(node.registry.exchange.answer(ticket, Ok(Bytes::new())).is_ok(), "nobody waits for it");
+    assert!(node.registry.exchange.answer(ticket, Ok(Default::default())).is_ok(), "nobody waits for it");
     let lost = [(ASKER, 3), (Interest { id, epoch: 0 }, 2), (Interest { id: id + 7, epoch: 0 }, 9)];
     node.registry.handle(&peer, Inbound::Gap { interests: &lost, exact: true });
     assert_eq!(node.registry.exchange.stats().lost, 5);
