@@ -22,9 +22,11 @@ use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::options::SubscribeOptions;
 use crate::presence::Presence;
+use crate::proto::headers::Headers;
 use crate::publisher::Publisher;
 use crate::subscription::Subscription;
 use crate::topic::{BusName, ToPattern, ToTopic, Topic, TopicError};
+use crate::trace::Traced;
 use crate::typed::Typed;
 
 /// A named space of topics on a mesh. A cheap handle; it keeps its node there.
@@ -215,8 +217,9 @@ impl Bus {
         payload: &Bytes,
         options: &PublishOptions,
     ) -> Result<Receipt, PublishError> {
-        let publication = self.publication(topic, payload, options)?;
-        fanout::publish(&self.node.0.registry, &self.state, publication).await
+        let traced = Traced::publish(self.name(), topic, options.headers.get()?);
+        let publication = self.publication(topic, traced.headers(), payload, options.audience)?;
+        traced.within(fanout::publish(&self.node.0.registry, &self.state, publication)).await
     }
 
     pub(crate) fn try_publish_on(
@@ -225,22 +228,25 @@ impl Bus {
         payload: &Bytes,
         options: &PublishOptions,
     ) -> Result<Receipt, PublishError> {
-        Ok(self.state.publish_now(self.publication(topic, payload, options)?)?)
+        let traced = Traced::publish(self.name(), topic, options.headers.get()?);
+        let publication = self.publication(topic, traced.headers(), payload, options.audience)?;
+        Ok(traced.run(|| self.state.publish_now(publication))?)
     }
 
     fn publication<'a>(
         &'a self,
         topic: &'a Topic,
+        headers: &'a Headers,
         payload: &'a Bytes,
-        PublishOptions { audience, headers }: &'a PublishOptions,
+        audience: Audience,
     ) -> Result<Publication<'a>, PublishError> {
         self.node.0.registry.check_open()?;
         let (given, limit) = (payload.len(), self.node.max_message());
         if given > limit {
             return Err(PublishError::TooLarge { given, limit });
         }
-        let (from, headers) = (self.node.id(), headers.get()?);
-        let audience = match *audience {
+        let from = self.node.id();
+        let audience = match audience {
             Audience::Node(node) if node == from => Audience::Here,
             Audience::Node(node) if !self.node.0.registry.knows(node) => {
                 return Err(PublishError::UnknownNode(node));

@@ -47,6 +47,7 @@
 //! | have several buses on one node | [`Node::open`] |
 //! | set up without the environment | [`Config::new`] and its setters; [`settings`] is the table of all |
 //! | try a service on a network that breaks, in milliseconds | `testing`, with the feature of that name |
+//! | see a publish and its deliveries in one trace | `Headers::continue_trace`, with the feature `trace-context` |
 //! | see every counter | [`Bus::metrics`]; [`Config::metrics`] serves them to Prometheus |
 //!
 //! # Floor plan
@@ -85,6 +86,7 @@ mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod topic;
+mod trace;
 mod typed;
 
 pub use answer::{Answer, Reply, Unanswered};

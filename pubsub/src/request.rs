@@ -22,6 +22,7 @@ use crate::proto::exchange::Reach;
 use crate::proto::headers::Headers;
 use crate::subscription::Form;
 use crate::topic::{ToTopic, Topic, TopicError};
+use crate::trace::Traced;
 
 impl Bus {
     /// Asks one responder of the topic ([`respond`](Self::respond)) and waits for its reply, `within` that time (a year at
@@ -165,7 +166,7 @@ impl Bus {
         if given > limit {
             return Err(RequestError::TooLarge { given, limit });
         }
-        let (headers, within) = (headers.get()?.clone(), *within);
+        let (headers, within) = (Traced::here(headers.get()?).headers().clone(), *within);
         let (from, name, deadline) = (self.node.id(), self.node.name().clone(), exchange::from_now(within));
         let inquiry = Inquiry { topic, headers, payload, from, name, deadline, reach };
         let asked = exchange::ask(&self.node.0.registry, &self.state, &inquiry).await;

@@ -23,6 +23,7 @@ use crate::proto::exchange::Refusal;
 use crate::proto::headers::Headers;
 use crate::subscription::Form;
 use crate::topic::{Pattern, ToPattern, Topic};
+use crate::trace;
 
 impl Bus {
     /// Answers requests on the topics that the pattern wants, with the default [`QueueLimits`] for what waits to be answered.
@@ -107,6 +108,7 @@ impl<T> Requests<T> {
         loop {
             let Some(asked) = ready!(exchange.poll_take(tray, cx)) else { return Poll::Ready(None) };
             let Asked { topic, name, headers, payload, deadline, ticket } = asked;
+            let _within = trace::delivery(&headers, &topic, &name);
             match (self.form.decode)(&self.form.fingerprint, payload) {
                 Ok(payload) => {
                     let from = ticket.from;

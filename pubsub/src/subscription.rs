@@ -22,6 +22,7 @@ use crate::proto::backlog::{Item, Waiting};
 use crate::proto::fingerprint::{Fingerprint, LEN};
 use crate::proto::value::DecodeError;
 use crate::topic::{Pattern, Topic};
+use crate::trace;
 
 /// Yields what is published on the topics that a pattern wants, by this node and the others: as bytes, or as values where
 /// it comes from [`Typed::subscribe`](crate::Typed::subscribe).
@@ -137,6 +138,7 @@ impl<T> Subscription<T> {
         let Held { queue, topic: own, name: here, .. } = &self.held;
         let topic = topic.unwrap_or_else(|| own.clone());
         let name = name.unwrap_or_else(|| here.clone());
+        let _within = trace::delivery(&headers, &topic, &name);
         match (self.form.decode)(&self.form.fingerprint, payload) {
             Ok(payload) => Delivery::Message(Message { topic, from, name, seq, headers, payload }),
             Err(error) => {

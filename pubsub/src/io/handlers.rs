@@ -17,6 +17,7 @@ use crate::delivery::{DeliveryRef, MessageRef};
 use crate::metrics::Deliveries;
 use crate::proto::backlog::Waiting;
 use crate::topic::Topic;
+use crate::trace;
 
 /// Messages that handlers published and handlers of a bus were not called for yet; each is charged some 200 bytes. A handler
 /// that answers each message with a few never meets it; one that would feed itself without end does.
@@ -55,6 +56,7 @@ impl Callee {
         let name = message.name.as_ref().unwrap_or(&self.name);
         let Waiting { from, seq, headers, payload, .. } = message;
         let (from, seq) = (*from, *seq);
+        let _within = trace::delivery(headers, topic, name);
         if self.call(DeliveryRef::Message(MessageRef { topic, from, name, seq, headers, payload })) {
             self.received.fetch_add(1, Ordering::Relaxed);
         }
