@@ -199,6 +199,12 @@ pub enum ConfigError {
         /// The variable that it resembles.
         meant: &'static str,
     },
+    /// A flag that is no setting's.
+    #[error("{flag}: there is no such setting; there are {}", flags())]
+    UnknownFlag {
+        /// As it was given.
+        flag: String,
+    },
     /// Two ways of giving the secret at one level.
     #[error("{first} and {second} are both given: the secret can come from one of them only")]
     TwoSecrets {
@@ -223,7 +229,7 @@ impl fmt::Debug for ConfigError {
 
 /// Makes a [`Config`] of a command's flags and this process's environment.
 ///
-/// `flags` names a setting's flag with each value that it was given; flags that are no setting are ignored.
+/// `flags` names a setting's flag with each value that it was given, none where it was not.
 /// What is odd and yet no error (an unknown variable) is logged as a warning.
 ///
 /// # Errors
@@ -269,6 +275,11 @@ pub fn check_names<'a>(variables: impl IntoIterator<Item = &'a OsStr>) -> Result
     Ok(warnings)
 }
 
+/// The flags that there are.
+fn flags() -> String {
+    SETTINGS.iter().map(|known| known.flag).collect::<Vec<_>>().join(", ")
+}
+
 /// One setting's value and where it came from.
 struct Source<'a> {
     setting: &'a Setting,
@@ -281,6 +292,10 @@ fn resolve(
     flags: &[(&str, Vec<OsString>)],
     environment: &[(OsString, OsString)],
 ) -> Result<(Config, Vec<String>), ConfigError> {
+    let unknown = flags.iter().find(|(flag, _)| !SETTINGS.iter().any(|known| known.flag == *flag));
+    if let Some((flag, _)) = unknown {
+        return Err(ConfigError::UnknownFlag { flag: flag.escape_debug().to_string() });
+    }
     let warnings = check_names(environment.iter().map(|(name, _)| name.as_os_str()))?;
     let from_flags = |setting: &'static Setting| {
         let (_, given) = flags.iter().find(|(flag, given)| *flag == setting.flag && !given.is_empty())?;
