@@ -237,6 +237,12 @@ pub enum ReplyError {
     /// request was dropped.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// Its asker waited until [`Request::deadline`](crate::Request::deadline), and has been told that no answer came in time.
+    #[error("the asker gave up {ago:?} ago: reply before the request's deadline, or have it ask for longer")]
+    TooLate {
+        /// How long ago, as far as it can be told here.
+        ago: Duration,
+    },
     /// What waits for the asker's node is at its limit, or the reply is over that node's
     /// [`Config::max_message`](crate::Config::max_message). The asker is told, if there is room for that.
     #[error("no room on the way: the asker's node stands still, or takes no message of this length")]

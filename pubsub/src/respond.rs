@@ -171,11 +171,12 @@ pub struct Request<T = Bytes> {
 }
 
 impl<T> Request<T> {
-    /// Replies. Whether the asker still waits is not known here: a reply that is too late is counted on its side
-    /// ([`RequestStats::late`](crate::RequestStats::late)), and is no error on any.
+    /// Replies. Whether the asker is still there is not known here: a reply that comes to one that has given up otherwise than by
+    /// its deadline is counted on its side ([`RequestStats::late`](crate::RequestStats::late)), and is no error on any.
     ///
     /// # Errors
-    /// For a payload over [`Node::max_message`], where there is no room for it on the way, and after the node has left.
+    /// After the request's [`deadline`](Self::deadline), for a payload over [`Node::max_message`], where there is no room for it on
+    /// the way, and after the node has left.
     pub fn reply(self, payload: impl Into<Bytes>) -> Result<(), ReplyError> {
         self.reply_with(payload, Headers::new())
     }
@@ -193,6 +194,9 @@ impl<T> Request<T> {
             return Err(ReplyError::TooLarge { given, limit });
         }
         let Some(ticket) = ticket.take() else { return Ok(()) };
+        if let Some(ago) = node.0.registry.exchange.overdue(self.deadline) {
+            return Err(ReplyError::TooLate { ago });
+        }
         node.0.registry.exchange.answer(ticket, Ok((headers, payload))).map_err(|NoRoom| ReplyError::NoRoom)
     }
 }

@@ -174,8 +174,14 @@ async fn all_answer_and_who_does_not_is_named() {
     let held = request(&mut later).await;
     let (replies, missing) = all(answers).await;
     assert_eq!((replies.len(), missing), (5, vec![("c".to_owned(), Unanswered::Timeout)]));
-    held.reply("too late").unwrap();
-    soon(c.flush()).await.unwrap();
+    assert!(matches!(held.reply("too late"), Err(ReplyError::TooLate { .. })));
+    assert_eq!(c.metrics().requests.expired, 1);
+
+    // Whoever gives up before is told nothing, and what comes is counted.
+    let answers = a.request_all("q", "?", LONG).await.unwrap();
+    let held = request(&mut later).await;
+    drop(answers);
+    held.reply("for nobody").unwrap();
     soon(async {
         while a.metrics().requests.late == 0 {
             tokio::task::yield_now().await;

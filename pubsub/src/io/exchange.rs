@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use dashmap::DashMap;
@@ -120,6 +121,14 @@ impl<P: Outlet> Exchange<P> {
                 polled => return polled,
             }
         }
+    }
+
+    /// How long ago an asker gave up that waited until then; counted where it did. It waits by its own clock and from earlier on,
+    /// so an answer would be of no use there.
+    pub(crate) fn overdue(&self, deadline: Instant) -> Option<Duration> {
+        let ago = clock::now().saturating_duration_since(deadline);
+        self.expired.fetch_add(u64::from(!ago.is_zero()), Ordering::Relaxed);
+        (!ago.is_zero()).then_some(ago)
     }
 
     /// Sends an answer to where the request came from.
