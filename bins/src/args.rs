@@ -16,7 +16,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap_complete::Shell;
 use talkie_pubsub::settings::{SETTINGS, Setting};
-use talkie_pubsub::{Pattern, Topic};
+use talkie_pubsub::{Headers, Pattern, Topic};
 
 pub(crate) use self::bench::{Bench, Form, Keep, Load};
 use self::grammar::command;
@@ -73,6 +73,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Publication {
     pub(crate) topic: Topic,
     pub(crate) payload: Payload,
+    pub(crate) headers: Headers,
     pub(crate) subscribers: usize,
     pub(crate) timeout: Duration,
 }
@@ -92,6 +93,7 @@ pub(crate) struct Question {
     pub(crate) topic: Topic,
     /// None: all of standard input.
     pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) headers: Headers,
     pub(crate) all: bool,
     /// Nodes to wait for before it is asked.
     pub(crate) responders: usize,
@@ -193,6 +195,7 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
                     Some("-") => Payload::Lines,
                     _ => Payload::Bytes(payload.into_encoded_bytes()),
                 },
+                headers: headers(own)?,
                 subscribers: nodes(own.remove_one("subscribers")),
                 timeout: own.remove_one("timeout").unwrap_or(Duration::from_secs(5)),
             })
@@ -203,6 +206,7 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
             Verb::Request(Question {
                 topic: text(&topic, "topic")?.parse().map_err(|e| format!("TOPIC: {e}"))?,
                 payload: (payload.to_str() != Some("-")).then(|| payload.into_encoded_bytes()),
+                headers: headers(own)?,
                 all: own.get_flag("all"),
                 responders: nodes(own.remove_one("responders")),
                 timeout: own.remove_one("timeout").unwrap_or(Duration::from_secs(5)),
@@ -226,6 +230,24 @@ fn verb(name: &str, own: &mut ArgMatches) -> Result<Verb, String> {
         "man" => Verb::Man(own.remove_one("DIR")),
         other => return Err(format!("there is no command {other:?}; see talkie --help")),
     })
+}
+
+/// What goes beside the payload; a value is any bytes.
+fn headers(own: &mut ArgMatches) -> Result<Headers, String> {
+    let mut headers = Headers::new();
+    for given in own.remove_many::<OsString>("header").into_iter().flatten() {
+        let bytes = given.as_encoded_bytes();
+        let Some(at) = bytes.iter().position(|byte| *byte == b'=') else {
+            return Err(format!("--header: {given:?} is not KEY=VALUE, such as language=en"));
+        };
+        let (key, value) = bytes.split_at(at);
+        let key = String::from_utf8_lossy(key);
+        if headers.get(&key).is_some() {
+            return Err(format!("--header: {key:?} is given twice; a key is there once"));
+        }
+        headers.insert(&key, value.get(1..).unwrap_or_default()).map_err(|e| format!("--header: {e}"))?;
+    }
+    Ok(headers)
 }
 
 /// How many nodes to wait for.

@@ -2,6 +2,7 @@
 //!
 //! The JSON lines are part of the outside that scripts depend on: fields may be added, never changed.
 
+mod beside;
 mod lines;
 mod words;
 
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Serialize, Serializer};
 use talkie_pubsub::{BusName, DownReason, LinkKind, NodeId, NodeName, Pattern, Topic, Via};
 
+pub(crate) use self::beside::Beside;
 pub(crate) use self::lines::LINES;
 pub(crate) use self::words::plural;
 use self::words::{BOLD, PLAIN, Paint, micros, millis, short, words};
@@ -65,6 +67,8 @@ pub(crate) enum Event<'a> {
         seq: u64,
         #[serde(flatten)]
         payload: Payload<'a>,
+        #[serde(flatten)]
+        beside: Beside<'a>,
     },
     Gap {
         #[serde(serialize_with = "text")]
@@ -88,6 +92,8 @@ pub(crate) enum Event<'a> {
         name: &'a NodeName,
         #[serde(flatten)]
         payload: Payload<'a>,
+        #[serde(flatten)]
+        beside: Beside<'a>,
     },
     Reply {
         #[serde(serialize_with = "text")]
@@ -96,6 +102,8 @@ pub(crate) enum Event<'a> {
         name: &'a NodeName,
         #[serde(flatten)]
         payload: Payload<'a>,
+        #[serde(flatten)]
+        beside: Beside<'a>,
         /// Whether people are told whose it is: where several answer.
         #[serde(skip)]
         named: bool,

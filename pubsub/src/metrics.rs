@@ -176,7 +176,7 @@ pub struct RequestStats {
     pub replied: u64,
     /// Requests refused: dropped by a responder, of another type than it takes, or with no room or no responder for them.
     pub refused: u64,
-    /// Requests that their asker gave up before anybody took them.
+    /// Requests that their asker gave up before anybody took them, or replied.
     pub expired: u64,
     /// Requests and answers that were lost on their way here, as far as their number is known.
     pub lost: u64,

@@ -40,6 +40,26 @@ fn sub_prints_count_messages_and_no_more() {
 }
 
 #[test]
+fn headers_go_from_process_to_process_and_change_no_line_without_them() {
+    let mesh = Mesh::new();
+    let sub = mesh.talkie("sub").name("sub").args(["t", "--count", "3"]).spawn();
+    let headers = ["--header", "language=en", "--header", "empty="];
+    mesh.talkie("pub").args(["t", "-"]).args(headers).input("1\n2\n").run().exits(0);
+    mesh.talkie("pub").args(["t", "3"]).run().exits(0);
+    sub.exits(0, SOON);
+    let had: Vec<_> = sub.events(&["message"]).iter().map(|line| line["headers"].to_string()).collect();
+    let some = r#"{"empty":"","language":"en"}"#;
+    assert_eq!(had, [some, some, "null"]);
+
+    let reply = mesh.reply("reply", "q", &["--echo"]);
+    let done = mesh.talkie("request").args(["q", "?", "--header", "user=ann"]).run().exits(0);
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("reply") && !said.contains("headers"), "an echo is the payload alone: {said}");
+    let asked = reply.expect("request", |line| line["payload"] == "?", SOON);
+    assert_eq!(asked["headers"]["user"], "ann");
+}
+
+#[test]
 fn sub_that_times_out_before_count_exits_1() {
     let mesh = Mesh::new();
     let done = mesh.talkie("sub").args(["t", "--count", "1", "--timeout", "1"]).run().exits(1);

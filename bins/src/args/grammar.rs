@@ -76,6 +76,7 @@ pub(crate) fn shown() -> Command {
                         .allow_negative_numbers(true)
                         .help("What to publish, any bytes; nothing is an empty message, `-` reads lines"),
                 )
+                .arg(header())
                 .arg(
                     number("subscribers", "N")
                         .value_parser(count(0))
@@ -103,6 +104,7 @@ pub(crate) fn shown() -> Command {
                         .allow_negative_numbers(true)
                         .help("What to ask, any bytes; nothing is an empty request, `-` is all of standard input"),
                 )
+                .arg(header())
                 .arg(
                     Arg::new("all")
                         .long("all")
@@ -231,6 +233,16 @@ pub(super) fn output_args() -> [Arg; 2] {
             .help("What to log on standard error [RUST_LOG] [default: warn]")
             .help_heading("Output"),
     ]
+}
+
+fn header() -> Arg {
+    Arg::new("header")
+        .long("header")
+        .value_name("KEY=VALUE")
+        .value_hint(ValueHint::Other)
+        .value_parser(value_parser!(OsString))
+        .action(ArgAction::Append)
+        .help("A header beside the payload; may be repeated")
 }
 
 pub(super) fn number(name: &'static str, value: &'static str) -> Arg {

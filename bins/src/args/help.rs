@@ -47,7 +47,7 @@ Examples:
 
 pub(super) const SUB: &str = "\
 Prints what `join` prints, `subscribed` for each pattern, and then each message as it comes: its topic and its \
-payload. A message that matches several of the patterns is printed once. Where messages were lost, a gap with their \
+payload, and its headers where it has some. A message that matches several of the patterns is printed once. Where messages were lost, a gap with their \
 number stands in their place; with several patterns each tells of its own gaps.
 
 Without --json control characters are escaped, and a payload that is not UTF-8 is shown in base64.
@@ -71,11 +71,15 @@ With `-` each line of standard input is a message, sent as it comes: its bytes w
 return included. An empty line is an empty message; the last line needs no line feed. A line longer than \
 --max-message ends it; the lines before are handed over.
 
+Each message gets the headers. A key is 1 to 64 printable ASCII characters without blanks, a value any bytes; there are \
+at most 32 headers, of 4,096 bytes together.
+
 Exit codes: 0 handed over or interrupted; 1 nobody wanted it in time (nothing was sent), a node was lost before it \
 had everything (the number of messages in doubt is told), or one that stood still had no room; 2 wrong usage.
 
 Examples:
   talkie pub orders/42 hello
+  talkie pub orders/42 hallo --header language=de
   tail -f app.log | talkie pub logs/shop -
   talkie pub shop/closing --subscribers 3 --timeout 0.5";
 

@@ -53,6 +53,32 @@ fn payloads_are_bytes_and_a_dash_is_standard_input() {
 }
 
 #[test]
+fn headers_are_key_and_value_and_what_is_none_is_told() {
+    let headers = |line: &[&str]| match read(line).unwrap().verb {
+        Verb::Pub(Publication { headers, .. }) | Verb::Request(Question { headers, .. }) => headers,
+        other => panic!("{other:?}"),
+    };
+    let expected: Headers = [("a", "1=2"), ("b", "")].try_into().unwrap();
+    for command in ["pub", "request"] {
+        assert!(headers(&["talkie", command, "t"]).is_empty());
+        assert_eq!(headers(&["talkie", command, "t", "--header", "a=1=2", "p", "--header", "b="]), expected);
+        let long = format!("a={}", "x".repeat(5_000));
+        for (given, told) in [
+            ("a", r#"--header: "a" is not KEY=VALUE, such as language=en"#),
+            ("=1", r#"--header: header key "" is not 1 to 64 printable ASCII characters without blanks"#),
+            ("b=2", r#"--header: "b" is given twice; a key is there once"#),
+            (
+                &long,
+                "--header: headers of 5000 bytes are over the limit of 4096; what is long belongs into the payload",
+            ),
+        ] {
+            let line = read(&["talkie", command, "t", "--header", "b=1", "--header", given]).unwrap_err();
+            assert_eq!(line, told);
+        }
+    }
+}
+
+#[test]
 fn seconds_are_finite_and_not_negative() {
     for bad in ["-1", "nan", "inf", "1e99", "soon", ""] {
         let line = read(&["talkie", "peers", "--wait", bad]).unwrap_err();

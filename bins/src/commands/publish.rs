@@ -83,10 +83,8 @@ async fn publish(
     let mut stop = session.stop.clone();
     let all = async {
         match &wanted.payload {
-            Payload::Bytes(payload) => {
-                tally.publish(session, &wanted.topic, Bytes::copy_from_slice(payload)).await
-            }
-            Payload::Lines => lines(session, tally, &wanted.topic, longest).await,
+            Payload::Bytes(payload) => tally.publish(session, wanted, Bytes::copy_from_slice(payload)).await,
+            Payload::Lines => lines(session, tally, wanted, longest).await,
         }
     };
     tokio::select! {
@@ -96,7 +94,12 @@ async fn publish(
 }
 
 /// A message for each line of standard input, as it comes.
-async fn lines(session: &Session, tally: &mut Tally, topic: &Topic, longest: usize) -> Result<(), Failure> {
+async fn lines(
+    session: &Session,
+    tally: &mut Tally,
+    wanted: &Publication,
+    longest: usize,
+) -> Result<(), Failure> {
     let mut input = BufReader::new(tokio::io::stdin());
     // One byte more than the longest line, for its line feed.
     let limit = longest as u64 + 1;
@@ -115,7 +118,7 @@ async fn lines(session: &Session, tally: &mut Tally, topic: &Topic, longest: usi
                 "line {number} of standard input is longer than the {longest} bytes that --max-message allows"
             )));
         }
-        tally.publish(session, topic, line.into()).await?;
+        tally.publish(session, wanted, line.into()).await?;
     }
     Ok(())
 }
@@ -140,9 +143,14 @@ struct Tally {
 }
 
 impl Tally {
-    async fn publish(&mut self, session: &Session, topic: &Topic, payload: Bytes) -> Result<(), Failure> {
-        let receipt =
-            session.bus.publish(topic, payload).await.map_err(|e| Failure::Failed(e.to_string()))?;
+    async fn publish(
+        &mut self,
+        session: &Session,
+        wanted: &Publication,
+        payload: Bytes,
+    ) -> Result<(), Failure> {
+        let publish = session.bus.publish_with(&wanted.topic, payload, wanted.headers.clone());
+        let receipt = publish.await.map_err(|e| Failure::Failed(e.to_string()))?;
         self.count += 1;
         self.nodes = self.nodes.max(receipt.nodes);
         self.overflowed += receipt.overflowed as u64;

@@ -91,6 +91,7 @@ async fn serve(
                     node: request.from,
                     name: &request.name,
                     payload: request.payload.as_ref().into(),
+                    beside: (&request.headers).into(),
                 })?;
                 match how {
                     How::Echo => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use talkie_pubsub::{Answer, Reply, RequestError, Unanswered};
+use talkie_pubsub::{Answer, Reply, RequestError, RequestOptions, Unanswered};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
@@ -75,26 +75,27 @@ async fn ask(session: &mut Session, question: &Question, payload: Bytes) -> Resu
         }
     }
     let left = deadline.saturating_duration_since(Instant::now());
+    let options = RequestOptions::within(left).headers(question.headers.clone());
     if !all {
-        let Reply { from, name, payload, .. } =
-            bus.request(topic, payload, left).await.map_err(|error| failed(&error, *timeout))?;
-        let payload = payload.as_ref().into();
+        let Reply { from, name, payload, headers, .. } =
+            bus.request_with(topic, payload, options).await.map_err(|error| failed(&error, *timeout))?;
         return Ok(session.output.print_now(&Event::Reply {
             node: from,
             name: &name,
-            payload,
+            payload: payload.as_ref().into(),
+            beside: (&headers).into(),
             named: false,
         })?);
     }
     let mut answers =
-        bus.request_all(topic, payload, left).await.map_err(|error| failed(&error, *timeout))?;
+        bus.request_all_with(topic, payload, options).await.map_err(|error| failed(&error, *timeout))?;
     let (mut replies, mut missing) = (0, 0);
     while let Some(answer) = answers.next().await {
         let event = match &answer {
             Answer::Reply(reply) => {
                 replies += 1;
-                let payload = reply.payload.as_ref().into();
-                Event::Reply { node: reply.from, name: &reply.name, payload, named: true }
+                let (payload, beside) = (reply.payload.as_ref().into(), (&reply.headers).into());
+                Event::Reply { node: reply.from, name: &reply.name, payload, beside, named: true }
             }
             Answer::Missing { from, name, why } => {
                 missing += 1;

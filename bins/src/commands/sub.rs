@@ -160,6 +160,7 @@ fn print_delivery(
                 name: &message.name,
                 seq: message.seq,
                 payload: message.payload.as_ref().into(),
+                beside: (&message.headers).into(),
             })?;
             Ok(true)
         }

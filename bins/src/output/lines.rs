@@ -41,8 +41,8 @@ pub(crate) const LINES: &[LineDoc] = &[
         event: "message",
         printed_by: "sub",
         meaning: "A message; payload_base64 stands for payload where that is not UTF-8; seq counts the sender's \
-                  publishes on the bus",
-        example: r#"{"event":"message","topic":"orders/42","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","seq":17,"payload":"tea"}"#,
+                  publishes on the bus; headers where it has some, those that are not UTF-8 in headers_base64",
+        example: r#"{"event":"message","topic":"orders/42","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","seq":17,"payload":"tea","headers":{"language":"en"}}"#,
     },
     LineDoc {
         event: "gap",
@@ -54,14 +54,14 @@ pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "request",
         printed_by: "reply",
-        meaning: "A request that is being answered; payload_base64 as above",
-        example: r#"{"event":"request","topic":"devices/7","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"restart"}"#,
+        meaning: "A request that is being answered; payload_base64 and headers as above",
+        example: r#"{"event":"request","topic":"devices/7","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"restart","headers":{"user":"ann"}}"#,
     },
     LineDoc {
         event: "reply",
         printed_by: "request",
-        meaning: "An answer, and whose; payload_base64 as above",
-        example: r#"{"event":"reply","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"done"}"#,
+        meaning: "An answer, and whose; payload_base64 and headers as above",
+        example: r#"{"event":"reply","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","payload":"done","headers":{"took":"2s"}}"#,
     },
     LineDoc {
         event: "missing",

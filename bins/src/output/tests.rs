@@ -1,5 +1,6 @@
 use super::words::{Paint, words};
 use super::*;
+use talkie_pubsub::Headers;
 
 fn json(event: &Event<'_>) -> String {
     serde_json::to_string(event).unwrap()
@@ -22,13 +23,16 @@ fn the_json_lines_are_those_of_the_contract() {
     let bus = BusName::default();
     let listen = vec![addr, "[fd00::7]:40001".parse().unwrap()];
     let n = format!(r#""node":"{ID}""#);
+    let none = Headers::new();
     let message = |payload: &'static [u8]| Event::Message {
         topic: &topic,
         node,
         name: &name,
         seq: 17,
         payload: payload.into(),
+        beside: (&none).into(),
     };
+    let some: Headers = [("language", &b"en"[..]), ("raw", b"\xff"), ("empty", b"")].try_into().unwrap();
     let lines = [
         (
             json(&Event::Joined { node, name: name.clone(), bus, listen, metrics: None }),
@@ -79,8 +83,26 @@ fn the_json_lines_are_those_of_the_contract() {
             ),
         ),
         (
-            json(&Event::Reply { node, name: &name, payload: b"done"[..].into(), named: true }),
+            json(&Event::Reply {
+                node,
+                name: &name,
+                payload: b"done"[..].into(),
+                beside: (&none).into(),
+                named: true,
+            }),
             format!(r#"{{"event":"reply",{n},"name":"shop@till","payload":"done"}}"#),
+        ),
+        (
+            json(&Event::Reply {
+                node,
+                name: &name,
+                payload: b"done"[..].into(),
+                beside: (&some).into(),
+                named: true,
+            }),
+            format!(
+                r#"{{"event":"reply",{n},"name":"shop@till","payload":"done","headers":{{"empty":"","language":"en"}},"headers_base64":{{"raw":"/w=="}}}}"#
+            ),
         ),
         (
             json(&Event::Published { topic: &topic, count: 1, nodes: 2 }),
@@ -110,15 +132,29 @@ fn another_node_cannot_write_to_the_terminal() {
     let (topic, name): (Topic, NodeName) = ("a\u{1b}[2J".parse().unwrap(), "x".parse().unwrap());
     let node: NodeId = ID.parse().unwrap();
     let payload = Payload::from("b\u{1b}]0;title\u{7}\nc\td".as_bytes());
-    let line = human(&Event::Message { topic: &topic, node, name: &name, seq: 1, payload });
-    assert_eq!(line, "a\\u{1b}[2J b\\u{1b}]0;title\\u{7}\\nc\td");
+    let headers: Headers = [("h", &b"\x1b[2J"[..]), ("raw", b"\xff")].try_into().unwrap();
+    let line = human(&Event::Message {
+        topic: &topic,
+        node,
+        name: &name,
+        seq: 1,
+        payload,
+        beside: (&headers).into(),
+    });
+    assert_eq!(line, "a\\u{1b}[2J b\\u{1b}]0;title\\u{7}\\nc\td (h=\\u{1b}[2J, raw=base64 /w==)");
 }
 
 #[test]
 fn an_answer_is_its_payload_and_among_others_also_whose() {
     let (node, name): (NodeId, NodeName) = (ID.parse().unwrap(), "shop@till".parse().unwrap());
     let reply = |payload: &'static [u8], named| {
-        human(&Event::Reply { node, name: &name, payload: payload.into(), named })
+        human(&Event::Reply {
+            node,
+            name: &name,
+            payload: payload.into(),
+            beside: (&Headers::new()).into(),
+            named,
+        })
     };
     assert_eq!(reply(b"up 3 days\n", false), "up 3 days");
     assert_eq!(reply(b"a\x1b\n\n", false), "a\\u{1b}\\n");
@@ -134,6 +170,8 @@ fn each() -> Vec<String> {
     let (topic, pattern): (Topic, Pattern) = ("orders/42".parse().unwrap(), "orders/*".parse().unwrap());
     let addr: SocketAddr = "127.0.0.1:40001".parse().unwrap();
     let payload = || Payload::Text("tea");
+    let headers: Headers = [("language", "en")].try_into().unwrap();
+    let beside = || (&headers).into();
     let gap = Event::Gap { node, name: Some(&name), missed: 1, at_least: true, pattern: Some(&pattern) };
     let all = [
         Event::Joined {
@@ -146,10 +184,10 @@ fn each() -> Vec<String> {
         Event::PeerUp { node, name: name.clone(), addr, via: Via::Multicast, link: LinkKind::Unix },
         Event::PeerDown { node, name: name.clone(), reason: DownReason::Left },
         Event::Subscribed { pattern: &pattern },
-        Event::Message { topic: &topic, node, name: &name, seq: 1, payload: payload() },
+        Event::Message { topic: &topic, node, name: &name, seq: 1, payload: payload(), beside: beside() },
         gap,
-        Event::Request { topic: &topic, node, name: &name, payload: payload() },
-        Event::Reply { node, name: &name, payload: payload(), named: true },
+        Event::Request { topic: &topic, node, name: &name, payload: payload(), beside: beside() },
+        Event::Reply { node, name: &name, payload: payload(), beside: beside(), named: true },
         Event::Missing { node, name: &name, why: "gone" },
         Event::Published { topic: &topic, count: 1, nodes: 1 },
         Event::Peer(Peer {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use anstyle::{AnsiColor, Style};
 use talkie_pubsub::{LinkKind, NodeId, Topic};
 
-use super::{Event, Payload};
+use super::{Beside, Event, Payload};
 
 pub(super) const PLAIN: Style = Style::new();
 pub(super) const BOLD: Style = Style::new().bold();
@@ -50,24 +50,27 @@ pub(super) fn words(line: &mut String, event: &Event<'_>, paint: Paint) -> fmt::
         Event::Subscribed { pattern } => {
             write!(line, "listening to {}", paint.over(TOPIC, printable(pattern.as_str())))
         }
-        Event::Message { topic: on, payload, .. } => {
+        Event::Message { topic: on, payload, beside, .. } => {
             write!(line, "{} ", topic(on))?;
-            line.write_str(&shown(payload, paint))
+            line.write_str(&shown(payload, paint))?;
+            line.write_str(&along(beside, paint))
         }
-        Event::Request { topic: on, name, payload, .. } => {
-            write!(line, "{} {} {}", topic(on), dim(format!("asked by {name}")), shown(payload, paint))
+        Event::Request { topic: on, name, payload, beside, .. } => {
+            write!(line, "{} {} {}", topic(on), dim(format!("asked by {name}")), shown(payload, paint))?;
+            line.write_str(&along(beside, paint))
         }
-        Event::Reply { node, name, payload, named } => {
+        Event::Reply { node, name, payload, beside, named } => {
             if *named {
                 write!(line, "{} {} ", paint.over(BOLD, name), dim(format!("(id {})", short(node))))?;
             }
             match payload {
                 // What a command prints ends with a line feed.
                 Payload::Text(text) => {
-                    line.write_str(&shown(&Payload::Text(text.strip_suffix('\n').unwrap_or(text)), paint))
+                    line.write_str(&shown(&Payload::Text(text.strip_suffix('\n').unwrap_or(text)), paint))?;
                 }
-                payload => line.write_str(&shown(payload, paint)),
+                payload => line.write_str(&shown(payload, paint))?,
             }
+            line.write_str(&along(beside, paint))
         }
         Event::Missing { node, name, why } => {
             let why = paint.over(BAD, format!("no answer: {}", why.replace('_', " ")));
@@ -132,6 +135,18 @@ fn shown(payload: &Payload<'_>, paint: Paint) -> String {
         Payload::Text("") => paint.over(DIM, "(empty)"),
         Payload::Text(text) => printable(text),
         Payload::Base64(text) => format!("{} {text}", paint.over(DIM, "base64")),
+    }
+}
+
+/// Headers behind a payload; nothing where there are none.
+fn along(beside: &Beside<'_>, paint: Paint) -> String {
+    let text = beside.text.iter().map(|(key, value)| format!("{key}={}", printable(value)));
+    let base64 = beside.base64.iter().map(|(key, value)| format!("{key}=base64 {value}"));
+    let all: Vec<_> = text.chain(base64).collect();
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", paint.over(DIM, format!("({})", all.join(", "))))
     }
 }
 
