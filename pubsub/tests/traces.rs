@@ -10,7 +10,7 @@ use std::time::Duration;
 use opentelemetry::trace::{SpanId, SpanKind, TracerProvider as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
-use talkie_pubsub::{Delivery, DeliveryRef, Headers, PublishOptions, RequestOptions};
+use talkie_pubsub::{Bus, Delivery, DeliveryRef, Headers, PublishOptions, RequestOptions, Subscription};
 use tracing::Instrument as _;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::LevelFilter;
@@ -107,6 +107,13 @@ async fn a_publish_and_its_deliveries_are_one_trace() {
     assert_eq!(keys, ["language", "traceparent"]);
 }
 
+/// The headers of a message that was published just now.
+fn message_now(bus: &Bus, all: &mut Subscription) -> Headers {
+    bus.try_publish("a", "now").unwrap();
+    let Some(Delivery::Message(message)) = all.now() else { panic!("no message") };
+    message.headers
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn what_has_no_context_has_no_delivery_and_what_is_passed_on_stays_in_its_trace() {
     let mesh = Mesh::new();
@@ -134,6 +141,26 @@ async fn what_has_no_context_has_no_delivery_and_what_is_passed_on_stays_in_its_
     let deliveries = collector.named("talkie.deliver");
     assert_child(&deliveries[0], &publishes[0]);
     assert_child(&deliveries[1], &publishes[1]);
+
+    // Inside of a span it goes on from there, and nothing of where it came from stays.
+    let mut passed = message_now(&bus, &mut all);
+    passed.insert("tracestate", "vendor=1").unwrap();
+    tracing::info_span!("elsewhere").in_scope(|| bus.try_publish_with("b", "", passed).unwrap());
+    let next = message(&mut all).await.headers;
+    assert_eq!(next.text("tracestate"), None);
+    assert_child(&collector.named("talkie.publish").pop().unwrap(), &collector.one("elsewhere"));
+
+    // The span of whoever reads is not that of who published.
+    let before = collector.named("talkie.deliver").len();
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::new(), || {
+        bus.try_publish_with("a", "", own.clone()).unwrap();
+    });
+    tracing::info_span!("reading").in_scope(|| {
+        let Some(Delivery::Message(read)) = all.now() else { panic!("no message") };
+        assert_eq!(read.headers, own);
+        assert!(!read.headers.continue_trace(&tracing::info_span!("nothing to continue")));
+    });
+    assert_eq!(collector.named("talkie.deliver").len(), before);
 
     // A faulty context is none.
     let faulty: Headers = [("traceparent", "00-nonsense")].try_into().unwrap();

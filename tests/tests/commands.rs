@@ -52,9 +52,9 @@ fn headers_go_from_process_to_process_and_change_no_line_without_them() {
     assert_eq!(had, [some, some, "null"]);
 
     let reply = mesh.reply("reply", "q", &["--echo"]);
-    let done = mesh.talkie("request").args(["q", "?", "--header", "user=ann"]).run().exits(0);
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(said.contains("reply") && !said.contains("headers"), "an echo is the payload alone: {said}");
+    let done = mesh.talkie("request").args(["q", "?", "--header", "user=ann", "--json"]).run().exits(0);
+    let [line] = &done.json()[..] else { panic!("{}", done.text()) };
+    assert!(line["payload"] == "?" && line["headers"].is_null(), "an echo is the payload alone: {line}");
     let asked = reply.expect("request", |line| line["payload"] == "?", SOON);
     assert_eq!(asked["headers"]["user"], "ann");
 }
