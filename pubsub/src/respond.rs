@@ -37,7 +37,9 @@ impl Bus {
     /// let mut requests = bus.respond("devices/7")?;
     /// while let Some(request) = requests.next().await {
     ///     let done = format!("did {:?} for {}", request.payload, request.name);
-    ///     request.reply(done)?;
+    ///     if let Err(error) = request.reply(done) {
+    ///         eprintln!("not replied: {error}");
+    ///     }
     /// }
     /// # Ok(()) }
     /// ```

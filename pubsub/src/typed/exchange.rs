@@ -33,9 +33,11 @@ impl<T: Serialize + DeserializeOwned + 'static> Typed<'_, T> {
     /// # let lamp = async {
     /// while let Some(request) = requests.next().await {
     ///     let was = Dim { percent: 100 - request.payload.percent };
-    ///     request.reply_typed(&was)?;
+    ///     if let Err(error) = request.reply_typed(&was) {
+    ///         eprintln!("not replied: {error}");
+    ///     }
     /// }
-    /// # Ok::<_, talkie_pubsub::ReplyError>(()) };
+    /// # };
     /// // Whoever dims it, and hears how bright it was.
     /// let was = bus.typed().request::<Dim>("lamps/7", &Dim { percent: 30 }, Duration::from_secs(1)).await?;
     /// println!("it was at {} %", was.payload.percent);
