@@ -48,15 +48,27 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             Err(e) => tracing::debug!(name: "talkie.dial.failed", %id, "not reached by its Unix socket: {e}"),
         }
     }
-    for (place, addr) in addrs.into_iter().enumerate() {
-        let context = Arc::clone(&context);
-        tries.spawn(async move {
-            tokio::time::sleep(HEAD_START * place as u32).await;
-            let done = async { initiate(&context, connect(addr).await?, number, via).await }.await;
-            done.inspect_err(|why| context.counters.refused(why))
-        });
-    }
-    while let Some(done) = tries.join_next().await {
+    let mut waiting = addrs.into_iter();
+    let head_start = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(head_start);
+    loop {
+        let done = tokio::select! {
+            // Who is linked by now needs no further try.
+            () = &mut head_start, if redundant.is_none() && !waiting.as_slice().is_empty() => {
+                if let Some(addr) = waiting.next() {
+                    let context = Arc::clone(&context);
+                    tries.spawn(async move {
+                        let done = async { initiate(&context, connect(addr).await?, number, via).await }.await;
+                        done.inspect_err(|why| context.counters.refused(why))
+                    });
+                }
+                let next = head_start.deadline() + HEAD_START;
+                head_start.as_mut().reset(next);
+                continue;
+            }
+            Some(done) = tries.join_next() => done,
+            else => break,
+        };
         match done {
             Ok(Ok(established)) => {
                 context.counters.handshakes.add(1);
