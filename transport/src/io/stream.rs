@@ -24,6 +24,10 @@ const USER_TIMEOUT: Duration = crate::proto::liveness::DEAD_AFTER;
 /// two records.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 * 1024;
+/// How TCP is to pace itself within one host, where nothing can be congested: not at all. Every Linux has it, and lets every
+/// process choose it; where BBR is the system's choice, its clock costs more than the copying.
+#[cfg(target_os = "linux")]
+const WITHIN_HOST: &[u8] = b"reno";
 /// What a Unix socket is asked to hold on its way to the reader. Linux takes it twice, so that 256 KiB stand before a ping
 /// at most: as much as one read of a busy reader takes.
 const UNREAD: usize = 128 * 1024;
@@ -53,6 +57,11 @@ impl Stream {
                     let socket = SockRef::from(stream);
                     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
                     socket.set_tcp_notsent_lowat(UNSENT)?;
+                    #[cfg(target_os = "linux")]
+                    if stream.local_addr()?.ip() == stream.peer_addr()?.ip() {
+                        // The system's own choice does, too.
+                        let _ = socket.set_tcp_congestion(WITHIN_HOST);
+                    }
                 }
                 Ok(())
             }
@@ -198,5 +207,26 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Settled(stream) => Poll::Ready(SockRef::from(&*stream).shutdown(Shutdown::Write)),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn within_one_host_tcp_is_not_paced() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback is there");
+        let addr = listener.local_addr().expect("it is bound");
+        let (stream, _) = tokio::try_join!(TcpStream::connect(addr), listener.accept()).expect("it listens");
+        let stream = Stream::Tcp(stream);
+        stream.tune().expect("every option is there");
+        let Stream::Tcp(stream) = stream else { unreachable!("it is TCP") };
+        let told = SockRef::from(&stream).tcp_congestion().expect("the system tells");
+        // The name is padded with zeros.
+        assert_eq!(told.get(..WITHIN_HOST.len() + 1), Some(b"reno\0".as_slice()));
+        assert!(stream.nodelay().expect("the system tells"));
     }
 }
