@@ -60,10 +60,7 @@ impl Stage {
                 ("TALKIE_INTERFACE".to_owned(), "lo".to_owned()),
                 ("TALKIE_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
                 ("TALKIE_GROUP".to_owned(), format!("239.255.82.55:{}", port())),
-                (
-                    "TALKIE_UNIX".to_owned(),
-                    if system.name == "talkie-unix" { "on" } else { "off" }.to_owned(),
-                ),
+                ("TALKIE_UNIX".to_owned(), if system.is_unix_talkie() { "on" } else { "off" }.to_owned()),
             ];
         }
         Ok(Self { system, variables, setup, _folder: folder })

@@ -149,7 +149,13 @@ pub const SYSTEMS: &[System] = &[
     system("tokio-mpsc", "peers-floor", &["w3"], "a tokio mpsc channel per subscriber"),
     system("talkie", "peers-talkie", &["w1", BESIDE, "w2", "w3", "w4", "w6"], "Talkie over TCP"),
     system("talkie-unix", "peers-talkie", &["w1", BESIDE, "w2", "w4", "w6"], "Talkie over Unix sockets"),
-    system("talkie-handler", "peers-talkie", &["w3"], "Talkie with handlers, without queues"),
+    system(
+        "talkie-handler",
+        "peers-talkie",
+        &["w1", "w2", "w3"],
+        "Talkie over TCP, handlers instead of queues",
+    ),
+    system("talkie-unix-handler", "peers-talkie", &["w1", "w2"], "the same over Unix sockets"),
     system("zenoh", "peers-zenoh", &["w1", BESIDE, "w2", "w3", "w4", "w6"], "zenoh, default setting"),
     system("zenoh-ll", "peers-zenoh", &["w1", "w2"], "zenoh, low-latency transport, QoS off, express"),
     system("zenoh-block", "peers-zenoh", &["w2"], "zenoh, waits instead of dropping"),
@@ -186,6 +192,11 @@ impl System {
     /// Talkie, whatever its links are.
     pub fn is_talkie(&self) -> bool {
         self.program == "peers-talkie"
+    }
+
+    /// Talkie over Unix sockets.
+    pub fn is_unix_talkie(&self) -> bool {
+        self.name.starts_with("talkie-unix")
     }
 
     /// A plain loop, or a channel of tokio: nothing that is compared with as a peer.
@@ -232,7 +243,7 @@ impl Plan {
         let chosen = |system: &&System| {
             system.takes(case)
                 && (!self.short || system.is_floor() || system.is_talkie())
-                && (system.name != "talkie-unix" || has_unix())
+                && (!system.is_unix_talkie() || has_unix())
                 && (self.systems.is_empty() || self.systems.iter().any(|name| name == system.name))
         };
         SYSTEMS.iter().filter(chosen).map(|system| system.name.to_owned()).collect()

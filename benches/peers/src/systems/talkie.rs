@@ -1,13 +1,15 @@
 //! Talkie: a node per process, found by multicast on loopback.
 //!
-//! `talkie` links over TCP, `talkie-unix` over Unix sockets; the driver says so by `TALKIE_UNIX`.
+//! `talkie` links over TCP, `talkie-unix` over Unix sockets; the driver says so by `TALKIE_UNIX`. Those that end in `-handler`
+//! take what arrives in a handler instead of a subscription.
 
 mod words;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use talkie_pubsub::{Bus, Config, Delivery, Publisher as Topic, QueueLimits};
+use talkie_pubsub::{Bus, Config, Delivery, DeliveryRef, Publisher as Topic, QueueLimits};
 
 pub use words::role;
 
@@ -73,6 +75,17 @@ impl Subscriber for Talkie {
                     }
                 }
             });
+        }
+        if setup.system.ends_with("-handler") {
+            let sink = Mutex::new(sink);
+            let _handler = bus.handle(TOPIC, move |delivery| match delivery {
+                DeliveryRef::Message(message) => {
+                    sink.lock().unwrap_or_else(PoisonError::into_inner).take(message.payload);
+                }
+                DeliveryRef::Gap { missed, .. } => eprintln!("a gap of {missed}"),
+                _ => {}
+            })?;
+            return std::future::pending().await;
         }
         // As for throughput the peers' subscribers: room for some 100 ms at full speed.
         let limits = if setup.flood { limits(1 << 20, 256 << 20) } else { QueueLimits::default() };
