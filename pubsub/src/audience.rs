@@ -73,6 +73,11 @@ impl From<Headers> for Sending {
 }
 
 impl Sending {
+    /// Bytes of them; those that cannot be sent have none.
+    pub(crate) fn size(&self) -> usize {
+        self.0.as_ref().map_or(0, Headers::size)
+    }
+
     /// One more.
     pub(crate) fn add(&mut self, key: &str, value: &[u8]) {
         if let Ok(headers) = &mut self.0

@@ -161,7 +161,8 @@ impl Bus {
         options: impl Into<SubscribeOptions>,
     ) -> Result<Subscription, SubscribeError> {
         let pattern = to.to_pattern()?;
-        let (seat, queue) = self.node.0.registry.subscribe(&self.state, &pattern, options.into())?;
+        let (seat, queue) =
+            self.node.0.registry.subscribe(&self.state, self.node.id(), &pattern, options.into())?;
         Ok(Subscription::new(self.node.clone(), Arc::clone(&self.state), seat, pattern, queue))
     }
 

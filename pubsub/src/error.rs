@@ -62,11 +62,46 @@ pub enum PublishError {
     /// is lost for so long that nothing is kept for it.
     #[error("no node {0} is here, nor was lost of late")]
     UnknownNode(NodeId),
+    /// The payload is over the bytes of the history that its publisher keeps ([`Publisher::keeping`](crate::Publisher::keeping)), so
+    /// that a late joiner would miss it. Nothing was sent.
+    #[error("payload of {given} bytes is over the {limit} that the history of its topic holds")]
+    OverHistory {
+        /// Its length in bytes.
+        given: usize,
+        /// The longest payload that it holds, in bytes.
+        limit: usize,
+    },
     /// A handler published for handlers of this node, and so many such messages wait for their calls already. Nothing was sent.
     /// Only in handlers.
     #[error("{limit} messages that handlers published wait for handlers already: return, or publish less")]
     Nested {
         /// The most that may wait, in messages.
+        limit: usize,
+    },
+    /// The node has left.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why no history is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// It would hold nothing: no messages, or less than the 192 bytes that each is charged.
+    #[error("a history of no messages; say how many of the last, and at least 192 bytes for each")]
+    Empty,
+    /// It is over the limit for one topic.
+    #[error("a history of {given} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// What was asked for, in bytes.
+        given: usize,
+        /// The most that is allowed, in bytes.
+        limit: usize,
+    },
+    /// All histories of the bus would be over their limit.
+    #[error("the histories of the bus would be over the limit of {limit} bytes: let some hold less")]
+    Full {
+        /// The most that is allowed together, in bytes.
         limit: usize,
     },
     /// The node has left.

@@ -28,7 +28,8 @@
 //!   count, where it would have been. If the publisher dies, [`PeerEvent::Down`] is the notice.
 //! - Memory is bounded. A slow reader gets gaps; a node that stands still delays a publisher by 250 ms at most, once, and by
 //!   nothing with [`Bus::try_publish`]. Neither holds up anybody else.
-//! - A message goes to those who want it when it is published. There is no history: who subscribes later gets what comes later.
+//! - A message goes to those who want it when it is published. Who subscribes later gets what comes later, and what its publisher
+//!   keeps for that ([`Publisher::keeping`]) if it asks ([`SubscribeOptions::history`]).
 //!
 //! # Where to go on
 //! | to | see |
@@ -36,6 +37,7 @@
 //! | publish and take values instead of bytes | [`Bus::typed`] |
 //! | publish to all but oneself, to this node, or to one node | [`Bus::publish_with`], [`Publisher::with`] |
 //! | send small key/value pairs beside a payload | [`PublishOptions::header`], [`Message::headers`], [`RequestOptions`] |
+//! | keep the last messages for late joiners | [`Publisher::keeping`], [`SubscribeOptions::history`] |
 //! | choose how much may wait, and what happens then | [`Bus::subscribe_with`] |
 //! | take messages where they arrive, without a queue | [`Bus::handle`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
@@ -56,9 +58,9 @@
 //! `io::registry::exchange` ‖ `io::exchange` → `io::desk` → `respond`, and its answer goes back to `io::asker`.
 //! ```text
 //! handles  config (settings) · node · bus · typed · subscription · handler · request ‖ respond · presence · metrics · error
-//! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · presences · outlet (a peer) ·
+//! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · kept · presences · outlet (a peer) ·
 //!          counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
-//! proto/   index (pattern_map) · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
+//! proto/   index (pattern_map) · history · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
 //!          value · headers · fingerprint
 //! nouns    topic · delivery · audience · options · answer
 //! ```
@@ -96,8 +98,8 @@ pub use bytes::Bytes;
 pub use config::Config;
 pub use delivery::{Delivery, DeliveryRef, Message, MessageRef, QueueLimits, Receipt};
 pub use error::{
-    Closed, FlushError, JoinError, PresenceError, PublishError, ReplyError, RequestError, RespondError,
-    SubscribeError, SubscribedOnError, TrackError,
+    Closed, FlushError, HistoryError, JoinError, PresenceError, PublishError, ReplyError, RequestError,
+    RespondError, SubscribeError, SubscribedOnError, TrackError,
 };
 pub use handler::Handler;
 pub use metrics::{
@@ -108,6 +110,7 @@ pub use options::{SubscribeOptions, WhenFull};
 pub use presence::{Presence, PresenceChange, PresenceChanges, Present, Tracked};
 pub use proto::fingerprint::Fingerprint;
 pub use proto::headers::{Headers, HeadersError, MAX_HEADER_KEY, MAX_HEADERS, MAX_HEADERS_BYTES};
+pub use proto::history::History;
 pub use proto::presence::Full;
 pub use proto::value::{DecodeError, EncodeError};
 pub use publisher::Publisher;

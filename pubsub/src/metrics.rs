@@ -214,6 +214,8 @@ pub struct MemoryStats {
     pub presence_bytes: u64,
     /// The same, in keys.
     pub presence_keys: u64,
+    /// Of what this node's publishers keep for those who subscribe later, with 192 for each message; 256 MiB at most for a bus.
+    pub history_bytes: u64,
     /// For large messages from other nodes that are not whole yet; 256 MiB at most, or twice the largest.
     pub assembling_bytes: u64,
     /// Large messages that wait for such memory, in messages: their senders wait with them.

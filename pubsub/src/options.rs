@@ -19,6 +19,7 @@ use crate::delivery::QueueLimits;
 pub struct SubscribeOptions {
     pub(crate) limits: QueueLimits,
     pub(crate) when_full: WhenFull,
+    pub(crate) history: bool,
 }
 
 /// What happens to a message for which a subscription's queue has no room. Whatever is dropped is told as a gap, in its place.
@@ -61,6 +62,17 @@ impl SubscribeOptions {
     /// How many bytes may wait; see [`QueueLimits::bytes`].
     pub const fn bytes(mut self, bytes: usize) -> Self {
         self.limits.bytes = bytes;
+        self
+    }
+
+    /// Whether to begin with what publishers have kept of the topics ([`Publisher::keeping`](crate::Publisher::keeping)); not,
+    /// where nothing is said. Of each publisher what it kept comes first, in order, and then what it publishes from then on,
+    /// without a hole and without a double. Another node gives the newest 1.5 MiB, or 512 KiB more than its largest message where
+    /// that is more; were older ones kept, a gap with their count comes first. What does not fit into the queue is a gap, as ever.
+    ///
+    /// For subscriptions alone: a handler ([`Bus::handle`](crate::Bus::handle)) begins with what is published next.
+    pub const fn history(mut self, history: bool) -> Self {
+        self.history = history;
         self
     }
 

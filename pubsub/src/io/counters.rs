@@ -102,7 +102,9 @@ impl<P: Outlet> Registry<P> {
         let buses: Vec<_> = members.buses.values().cloned().collect();
         drop(members);
         for bus in buses {
-            reading.published += lock(&bus.order).published;
+            let order = lock(&bus.order);
+            reading.published += order.published;
+            reading.memory.history_bytes += order.histories.bytes() as u64;
         }
         let (refused, keys, bytes) = self.presences.stats();
         reading.refused.trackers = refused;

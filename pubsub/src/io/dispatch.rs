@@ -67,6 +67,11 @@ impl<P: Outlet> Registry<P> {
                     continue;
                 }
             };
+            if envelope::is_past(&body) {
+                pressed = flush(&run, &mut together).or(pressed);
+                pressed = self.past(from, &sender, &interests, headers, body).or(pressed);
+                continue;
+            }
             let [interest] = interests[..] else {
                 pressed = flush(&run, &mut together).or(pressed);
                 pressed = self.message(from, &sender, &interests, headers, body).or(pressed);
@@ -128,9 +133,17 @@ impl<P: Outlet> Registry<P> {
     ) -> Option<Waiting> {
         let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
         let Envelope { seq, topic, at } = envelope::decode(&body).map_err(|error| malformed(&error)).ok()?;
-        let topic = match &local.exact {
+        let topic = self.topic_for(from, local, topic)?;
+        body.advance(at);
+        Some(sender.message(topic, seq, headers, body))
+    }
+
+    /// A message's topic, which the interest must want; inside, none where it wants no other.
+    fn topic_for(&self, from: &P, local: &Local, topic: &[u8]) -> Option<Option<Topic>> {
+        let malformed = |error: &dyn std::fmt::Display| note(&self.counters.malformed, from, error);
+        match &local.exact {
             // The most frequent case needs no parsing and no memory.
-            Some(exact) if exact.as_str().as_bytes() == topic => None,
+            Some(exact) if exact.as_str().as_bytes() == topic => Some(None),
             exact => {
                 let text = std::str::from_utf8(topic).map_err(|error| malformed(&error)).ok()?;
                 let topic: Topic = text.parse().map_err(|error| malformed(&error)).ok()?;
@@ -138,12 +151,9 @@ impl<P: Outlet> Registry<P> {
                     note(&self.counters.mismatched, from, &MISMATCH);
                     return None;
                 }
-                Some(topic)
+                Some(Some(topic))
             }
-        };
-        body.advance(at);
-        let Sender { from, name } = sender;
-        Some(Waiting { topic, from: *from, name: Some(name.clone()), seq, headers, payload: body })
+        }
     }
 
     fn gap(&self, from: &P, interests: &[(Interest, u64)], exact: bool) {
@@ -216,6 +226,50 @@ impl<P: Outlet> Registry<P> {
 struct Sender {
     from: NodeId,
     name: NodeName,
+}
+
+impl Sender {
+    fn message(&self, topic: Option<Topic>, seq: u64, headers: Headers, payload: Bytes) -> Waiting {
+        Waiting { topic, from: self.from, name: Some(self.name.clone()), seq, headers, payload }
+    }
+}
+
+impl<P: Outlet> Registry<P> {
+    /// What a peer kept, for subscriptions here that asked for it.
+    fn past(
+        &self,
+        from: &P,
+        sender: &Sender,
+        interests: &[Interest],
+        headers: Headers,
+        mut body: Bytes,
+    ) -> Option<Pressed> {
+        let (first, missed, Envelope { seq, topic, at }) = match envelope::decode_past(&body) {
+            Ok(past) => past,
+            Err(error) => {
+                note(&self.counters.malformed, from, &error);
+                return None;
+            }
+        };
+        // It is sent for one: each has its own history.
+        let [Interest { id, epoch }] = *interests else {
+            note(&self.counters.mismatched, from, &"a history of several interests");
+            return None;
+        };
+        let local = self.local(id)?;
+        let topic = self.topic_for(from, &local, topic)?;
+        body.advance(at);
+        let message = sender.message(topic, seq, headers, body);
+        let (takers, mut pressed) = (local.takers(), None);
+        let asked = takers.queues.iter().filter(|joined| joined.history && joined.takes(Some(epoch)));
+        for joined in asked.filter(|joined| joined.epoch >= first) {
+            if missed > 0 {
+                joined.to.push_gap(sender.from, missed, true);
+            }
+            pressed = joined.to.push(message.clone()).or(pressed);
+        }
+        pressed
+    }
 }
 
 pub(super) const MISMATCH: &str = "a topic that the interest does not want";

@@ -164,7 +164,7 @@ fn hand_out<P: Outlet>(
     publication: Publication<'_>,
     now: Instant,
 ) -> Result<Handed, Nested> {
-    let Routed { route, sequence, head, published } = routed;
+    let Routed { route, sequence, head, published, histories } = routed;
     let Publication { topic, headers, payload, from, .. } = publication;
     let (remote, but) = (publication.remote(&route.matches), publication.but());
     let local = publication.local(&route.matches).iter();
@@ -175,6 +175,9 @@ fn hand_out<P: Outlet>(
     }
     *sequence += 1;
     let seq = *sequence;
+    if !histories.is_empty() {
+        histories.push(now, topic, seq, headers, payload, publication.audience);
+    }
     let mut receipt = Receipt { seq, nodes: 0, local: 0, overflowed: 0 };
     if !remote.is_empty() {
         head.clear();

@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod fanout;
 pub(crate) mod handlers;
+mod kept;
 pub(crate) mod keys;
 pub(crate) mod net;
 mod order;

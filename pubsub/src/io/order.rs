@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::outlet::Outlet;
 use super::registry::Local;
 use crate::metrics::PublishStats;
+use crate::proto::history::Histories;
 use crate::proto::index::{Index, Matches};
 use crate::topic::{BusName, Topic};
 
@@ -34,6 +35,7 @@ pub(crate) struct Order<P> {
     head: Vec<u8>,
     /// What was published so far.
     pub(super) published: PublishStats,
+    pub(super) histories: Histories,
 }
 
 /// What stands still while one message is handed out.
@@ -43,6 +45,7 @@ pub(super) struct Routed<'a, P> {
     pub(super) sequence: &'a mut u64,
     pub(super) head: &'a mut Vec<u8>,
     pub(super) published: &'a mut PublishStats,
+    pub(super) histories: &'a mut Histories,
 }
 
 impl<P> Default for Order<P> {
@@ -54,6 +57,7 @@ impl<P> Default for Order<P> {
             routes: HashMap::new(),
             head: Vec::new(),
             published: PublishStats::default(),
+            histories: Histories::default(),
         }
     }
 }
@@ -75,7 +79,7 @@ impl<P: Outlet> Order<P> {
         if self.recent.as_ref().is_some_and(|(known, _)| known != topic) {
             self.recent = None;
         }
-        let Self { sequence, recent, routes, head, published, .. } = self;
+        let Self { sequence, recent, routes, head, published, histories, .. } = self;
         let (_, route) = recent.get_or_insert_with(|| {
             if routes.len() >= MAX_ROUTES && !routes.contains_key(topic) {
                 routes.clear();
@@ -83,7 +87,7 @@ impl<P: Outlet> Order<P> {
             let found = || Arc::new(Route { matches: index.matches(topic), flow: flow(bus, topic) });
             (topic.clone(), Arc::clone(routes.entry(topic.clone()).or_insert_with(found)))
         });
-        Routed { route, sequence, head, published }
+        Routed { route, sequence, head, published, histories }
     }
 
     /// Forgets the routes, and whom they lead to.

@@ -51,7 +51,7 @@ struct State {
 
 impl Queue {
     pub(crate) fn new(options: impl Into<SubscribeOptions>, topic: usize) -> Self {
-        let SubscribeOptions { limits, when_full } = options.into();
+        let SubscribeOptions { limits, when_full, history: _ } = options.into();
         let (drop, patience) = match when_full {
             WhenFull::DropOldest => (Drop::Oldest, None),
             WhenFull::DropNewest => (Drop::Newest, None),

@@ -11,24 +11,22 @@ use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::exchange::Exchange;
-use super::handlers::Callee;
 use super::outlet::Outlet;
 use super::presences::Presences;
-use super::queue::Queue;
 use crate::error::Closed;
 use crate::metrics::Deliveries;
-use crate::options::SubscribeOptions;
 use crate::proto::interest::OwnInterests;
 use crate::proto::replica::{Change, ControlError, Own as _, Replica};
-use crate::topic::{BusName, Pattern, Topic};
+use crate::topic::{BusName, Topic};
 
 mod bus;
 pub(crate) mod exchange;
+mod joining;
 mod local;
 mod ready;
 
 pub(crate) use bus::BusState;
-pub(super) use local::{Joined, Takers};
+pub(super) use local::Takers;
 pub(crate) use local::{Local, Seat};
 
 /// Forgotten peers whose return would still be told as a loss. Each takes 24 bytes.
@@ -36,7 +34,7 @@ const MAX_FORGOTTEN: usize = 1_024;
 
 /// The shared state of one node.
 ///
-/// Order of locks: a bus's order or the members, then an index, then a peer's outbox. A message that arrives
+/// Order of locks: the members, then a bus's order, then an index, then a peer's outbox. A message that arrives
 /// takes none of the first two.
 #[derive(Debug)]
 pub(crate) struct Registry<P: Outlet> {
@@ -52,6 +50,14 @@ pub(crate) struct Registry<P: Outlet> {
     pub(crate) exchange: Exchange<P>,
     /// Messages that peers had not confirmed when they left; told by the next flush.
     pub(super) in_doubt: AtomicU64,
+}
+
+/// Why a peer's interests end.
+enum Away {
+    /// It says so.
+    No,
+    /// It is not there, and may be back with them.
+    Forgotten,
 }
 
 /// Changes one at a time: own subscriptions and what peers announce.
@@ -115,88 +121,6 @@ impl<P: Outlet> Registry<P> {
         let bus = Arc::new(BusState::new(name.clone()));
         self.members().buses.insert(name, Arc::clone(&bus));
         bus
-    }
-
-    /// A new subscription: in force here on return, and on its way to every linked peer.
-    pub(crate) fn subscribe(
-        &self,
-        bus: &BusState<P>,
-        pattern: &Pattern,
-        options: SubscribeOptions,
-    ) -> Result<(Seat, Arc<Queue>), Closed> {
-        let topic = if pattern.is_exact() { pattern.as_str().len() } else { 0 };
-        let queue = Arc::new(Queue::new(options, topic));
-        let to = Arc::clone(&queue);
-        let seat =
-            self.join(bus, pattern, |takers, epoch, born| takers.queues.push(Joined { epoch, born, to }))?;
-        Ok((seat, queue))
-    }
-
-    /// A new handler, as a subscription.
-    pub(crate) fn handle_with(
-        &self,
-        bus: &BusState<P>,
-        pattern: &Pattern,
-        to: Arc<Callee>,
-    ) -> Result<Seat, Closed> {
-        self.join(bus, pattern, |takers, epoch, born| takers.handlers.push(Joined { epoch, born, to }))
-    }
-
-    /// One more that takes messages of a pattern.
-    fn join(
-        &self,
-        bus: &BusState<P>,
-        pattern: &Pattern,
-        add: impl FnOnce(&mut Takers, u64, u64),
-    ) -> Result<Seat, Closed> {
-        let mut members = self.open_members()?;
-        let (Interest { id, epoch }, born) = members.replica.subscribe(&bus.name, pattern);
-        let known = self.locals.get(&id).map(|local| Arc::clone(&local));
-        match known {
-            Some(local) => local.change(|takers| add(takers, epoch, born)),
-            None => {
-                let local = Arc::new(Local::new(pattern.clone()));
-                local.change(|takers| add(takers, epoch, born));
-                self.locals.insert(id, Arc::clone(&local));
-                bus.index.set_local(pattern, local);
-            }
-        }
-        members.tell_all();
-        tracing::debug!(name: "talkie.subscribed", bus = %bus.name, %pattern, "subscribed");
-        Ok(Seat { interest: id, born })
-    }
-
-    /// Ends a subscription. Nothing comes for it any more, and peers are told if it was the last of its pattern.
-    pub(crate) fn unsubscribe(&self, bus: &BusState<P>, id: u64, queue: &Arc<Queue>) {
-        queue.close();
-        self.part(bus, id, |takers| {
-            takers.queues.retain(|joined| !Arc::ptr_eq(&joined.to, queue));
-            queue.stats().2
-        });
-    }
-
-    /// Ends a handler, as a subscription.
-    pub(crate) fn unhandle(&self, bus: &BusState<P>, id: u64, callee: &Arc<Callee>) {
-        callee.end();
-        self.part(bus, id, |takers| {
-            takers.handlers.retain(|joined| !Arc::ptr_eq(&joined.to, callee));
-            callee.stats()
-        });
-    }
-
-    /// One less, and what it was given.
-    fn part(&self, bus: &BusState<P>, id: u64, remove: impl FnOnce(&mut Takers) -> Deliveries) {
-        let mut members = lock(&self.members);
-        let Some(local) = self.locals.get(&id).map(|local| Arc::clone(&local)) else { return };
-        let mut given = Deliveries::default();
-        local.change(|takers| given = remove(takers));
-        members.ended += given;
-        tracing::debug!(name: "talkie.unsubscribed", bus = %bus.name, pattern = %local.pattern, "unsubscribed");
-        if members.replica.unsubscribe(id) {
-            self.locals.remove(&id);
-            bus.index.remove_local(&local.pattern);
-            members.tell_all();
-        }
     }
 
     /// The nodes that are up and want the topic.
@@ -275,7 +199,11 @@ impl<P: Outlet> Registry<P> {
         let buses: Vec<_> = members.buses.values().map(Arc::clone).collect();
         drop(members);
         // Nothing is published any more, and handles of a bus may stay.
-        buses.iter().for_each(|bus| lock(&bus.order).forget());
+        for bus in &buses {
+            let mut order = lock(&bus.order);
+            order.forget();
+            order.histories.clear();
+        }
         for takers in &takers {
             takers.queues.iter().for_each(|joined| joined.to.close());
             takers.handlers.iter().for_each(|joined| joined.to.end());
@@ -345,19 +273,19 @@ impl<P: Outlet> Members<P> {
             self.forgotten.push_back((peer.id(), told));
         }
         self.replica.handle_forgotten(peer);
-        self.apply();
+        self.apply(Away::Forgotten);
     }
 
     /// A control frame: what it changes is in force on return.
     pub(super) fn control(&mut self, peer: &P, frame: &[u8]) -> Result<(), ControlError> {
         let result = self.replica.handle_control(peer, frame);
-        self.apply();
+        self.apply(Away::No);
         self.tell(peer);
         result
     }
 
     /// Brings what peers now want into the indexes of the open buses.
-    fn apply(&mut self) {
+    fn apply(&mut self, away: Away) {
         while let Some((peer, change)) = self.replica.poll_event() {
             match change {
                 Change::Set { id, entry } => {
@@ -369,6 +297,9 @@ impl<P: Outlet> Members<P> {
                 Change::Removed { id, entry } => {
                     if let Some(bus) = self.buses.get(&entry.bus) {
                         bus.remove_remote(&peer, &entry, id);
+                        if matches!(away, Away::No) {
+                            bus.end_subscriber(&peer, &entry, id);
+                        }
                     }
                 }
                 Change::Refused => {

@@ -322,6 +322,7 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("peers_away", memory.peers_away_bytes),
                 ("subscriptions", memory.subscriptions_bytes),
                 ("presence", memory.presence_bytes),
+                ("history", memory.history_bytes),
                 ("assembling", memory.assembling_bytes),
             ],
         );

@@ -2,6 +2,9 @@
 //!
 //! `kind u8 (0 = publish) | seq varint | topic length varint | topic | payload, to the end`. The bus is not in
 //! it: the interest that the body travels for determines it at the receiver.
+//!
+//! A message of a history is `kind u8 (4) | from varint | missed varint` and then the same: it is for those subscriptions of the
+//! interest that asked for history and joined at the epoch `from` or later; so many before it were kept, and are not given.
 
 use bytes::Bytes;
 
@@ -10,8 +13,11 @@ use crate::topic::{MAX_BYTES, Topic};
 /// The kind of a message; the others are of [`exchange`](super::exchange), and those of a later version are skipped.
 const PUBLISH: u8 = 0;
 
-/// Most bytes that an envelope adds to a payload: kind, sequence number, the topic's length and the topic.
-pub const MAX_OVERHEAD: usize = 1 + 10 + 2 + MAX_BYTES;
+/// The kind of a message of a history.
+const PAST: u8 = 4;
+
+/// Most bytes that an envelope adds to a payload: kind, three numbers, the topic's length and the topic.
+pub const MAX_OVERHEAD: usize = 1 + 3 * 10 + 2 + MAX_BYTES;
 
 /// A decoded envelope.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +53,18 @@ pub fn encode(seq: u64, topic: &Topic, payload: &[u8]) -> Bytes {
 /// Appends what stands before the payload: [`MAX_OVERHEAD`] bytes at most.
 pub fn put_head(to: &mut Vec<u8>, seq: u64, topic: &Topic) {
     to.push(PUBLISH);
+    put_fields(to, seq, topic);
+}
+
+/// The same of a message of a history, for those that joined at the epoch `from` or later.
+pub fn put_past_head(to: &mut Vec<u8>, from: u64, missed: u64, seq: u64, topic: &Topic) {
+    to.push(PAST);
+    put_varint(to, from);
+    put_varint(to, missed);
+    put_fields(to, seq, topic);
+}
+
+fn put_fields(to: &mut Vec<u8>, seq: u64, topic: &Topic) {
     put_varint(to, seq);
     put_varint(to, topic.as_str().len() as u64);
     to.extend_from_slice(topic.as_str().as_bytes());
@@ -57,6 +75,19 @@ pub fn is_exchange(body: &[u8]) -> bool {
     body.first().is_some_and(|kind| *kind != PUBLISH)
 }
 
+/// Whether a body is a message of a history.
+pub fn is_past(body: &[u8]) -> bool {
+    body.first() == Some(&PAST)
+}
+
+/// Reads such a body: from which epoch on it is for subscriptions, how many they miss before it, and the message.
+pub fn decode_past(body: &[u8]) -> Result<(u64, u64, Envelope<'_>), EnvelopeError> {
+    let mut rest = body.strip_prefix(&[PAST]).ok_or(EnvelopeError::Malformed)?;
+    let from = take_varint(&mut rest)?;
+    let missed = take_varint(&mut rest)?;
+    Ok((from, missed, decode_fields(body, rest)?))
+}
+
 /// Reads a body; costs no memory, since everything in the result borrows from it.
 pub fn decode(body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     match body.first() {
@@ -64,7 +95,10 @@ pub fn decode(body: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
         Some(&PUBLISH) => {}
         Some(&kind) => return Err(EnvelopeError::UnknownKind(kind)),
     }
-    let mut rest = body.get(1..).unwrap_or_default();
+    decode_fields(body, body.get(1..).unwrap_or_default())
+}
+
+fn decode_fields<'a>(body: &'a [u8], mut rest: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
     let seq = take_varint(&mut rest)?;
     let len = usize::try_from(take_varint(&mut rest)?).map_err(|_| EnvelopeError::Malformed)?;
     let (topic, payload) = rest.split_at_checked(len).ok_or(EnvelopeError::Malformed)?;
@@ -131,5 +165,24 @@ mod tests {
                 Err(error) => assert_eq!(error, EnvelopeError::Malformed),
             }
         }
+    }
+
+    #[test]
+    fn a_message_of_a_history_says_for_whom_it_is() {
+        let mut body = Vec::new();
+        put_past_head(&mut body, 300, 200, 7, &"a/b".parse().unwrap());
+        body.extend_from_slice(b"xyz");
+        assert!(is_past(&body) && is_exchange(&body));
+        assert_eq!(decode(&body), Err(EnvelopeError::UnknownKind(4)));
+        for end in 0..=body.len() {
+            match decode_past(&body[..end]) {
+                Ok((from, missed, envelope)) => {
+                    assert_eq!((from, missed, envelope.seq, envelope.topic), (300, 200, 7, &b"a/b"[..]));
+                    assert!(body[envelope.at..].starts_with(b"xyz"));
+                }
+                Err(error) => assert_eq!(error, EnvelopeError::Malformed),
+            }
+        }
+        assert_eq!(decode_past(&[0, 1, 1, b'a']), Err(EnvelopeError::Malformed));
     }
 }

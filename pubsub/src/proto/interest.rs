@@ -3,10 +3,12 @@
 //!
 //! | kind | item | fields |
 //! |---|---|---|
-//! | 1 | add | id, epoch, bus, pattern (texts: length, bytes) |
-//! | 2 | epoch | id, epoch |
+//! | 1 | add | id, epoch, bus, pattern (texts: length, bytes), asked |
+//! | 2 | epoch | id, epoch, asked |
 //! | 3 | remove | id |
 //! | 4 | add responder | as add: what it names wants requests, not messages |
+//!
+//! `asked` is one more than the epoch of the newest subscription that asked for history, 0 where none did, or where it is missing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -51,10 +53,13 @@ pub struct Wanted {
     pub role: Role,
     /// Grows by one whenever another subscription joins; starts at 0.
     pub epoch: u64,
+    /// The epoch of the newest one that asked for what was published before.
+    pub asked: Option<u64>,
 }
 
 impl Entry for Wanted {
-    type Change = u64;
+    /// The epoch, and who asked.
+    type Change = (u64, Option<u64>);
 
     const FRAMES: (u8, u8) = (1, 2);
     const MAX: usize = MAX_INTERESTS;
@@ -68,12 +73,13 @@ impl Entry for Wanted {
         self.bus == before.bus && self.pattern == before.pattern && self.role == before.role
     }
 
-    fn change(&mut self, epoch: u64) {
+    fn change(&mut self, (epoch, asked): Self::Change) {
         self.epoch = epoch;
+        self.asked = asked;
     }
 
     fn write_add(&self, id: u64, fields: &mut Vec<u8>) -> u8 {
-        append(fields, &(id, self.epoch, self.bus.as_str(), self.pattern.as_str()));
+        append(fields, &(id, self.epoch, self.bus.as_str(), self.pattern.as_str(), asked(self.asked)));
         match self.role {
             Role::Subscriber => ADD,
             Role::Responder => ADD_RESPONDER,
@@ -81,7 +87,7 @@ impl Entry for Wanted {
     }
 
     fn write_change(&self, id: u64, fields: &mut Vec<u8>) -> u8 {
-        append(fields, &(id, self.epoch));
+        append(fields, &(id, self.epoch, asked(self.asked)));
         EPOCH
     }
 
@@ -89,22 +95,33 @@ impl Entry for Wanted {
         Ok(match kind {
             ADD | ADD_RESPONDER => {
                 let role = if kind == ADD { Role::Subscriber } else { Role::Responder };
-                let (id, epoch, bus, pattern) = take::<(u64, u64, &str, &str)>(fields)?.0;
+                let ((id, epoch, bus, pattern), rest) = take::<(u64, u64, &str, &str)>(fields)?;
                 // Most interests of a node are on one bus: its name is held once.
                 let bus = match last {
                     Some(last) if last.bus.as_str() == bus => last.bus.clone(),
                     _ => bus.parse().map_err(|_| ControlError::Invalid(id))?,
                 };
                 let pattern = pattern.parse().map_err(|_| ControlError::Invalid(id))?;
-                Item::Add { id, entry: Self { bus, pattern, role, epoch } }
+                Item::Add { id, entry: Self { bus, pattern, role, epoch, asked: take_asked(rest)? } }
             }
             EPOCH => {
-                let (id, change) = take(fields)?.0;
-                Item::Change { id, change }
+                let ((id, epoch), rest) = take::<(u64, u64)>(fields)?;
+                Item::Change { id, change: (epoch, take_asked(rest)?) }
             }
             _ => Item::Unknown,
         })
     }
+}
+
+fn asked(epoch: Option<u64>) -> u64 {
+    epoch.map_or(0, |epoch| epoch.saturating_add(1))
+}
+
+fn take_asked(fields: &[u8]) -> Result<Option<u64>, ControlError> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    Ok(take::<u64>(fields)?.0.checked_sub(1))
 }
 
 /// The table of own interests. Ids grow from 1 and are never used again, so that a message or a gap that was
@@ -127,7 +144,7 @@ struct Shared {
 
 impl OwnInterests {
     /// One more subscription; the epoch is the one that it joined in.
-    pub fn subscribe(&mut self, bus: &BusName, pattern: &Pattern, role: Role) -> Interest {
+    pub fn subscribe(&mut self, bus: &BusName, pattern: &Pattern, role: Role, history: bool) -> Interest {
         self.joins += 1;
         let key = (bus.clone(), pattern.clone(), role);
         if let Some(shared) = self.by_pattern.get_mut(&key)
@@ -135,11 +152,15 @@ impl OwnInterests {
         {
             shared.subscriptions += 1;
             own.epoch += 1;
+            if history {
+                own.asked = Some(own.epoch);
+            }
             return Interest { id: shared.id, epoch: own.epoch };
         }
         self.last_id += 1;
         let id = self.last_id;
-        self.by_id.insert(id, Wanted { bus: bus.clone(), pattern: pattern.clone(), role, epoch: 0 });
+        let asked = history.then_some(0);
+        self.by_id.insert(id, Wanted { bus: bus.clone(), pattern: pattern.clone(), role, epoch: 0, asked });
         self.by_pattern.insert(key, Shared { id, subscriptions: 1 });
         Interest { id, epoch: 0 }
     }
@@ -187,12 +208,12 @@ impl Own for OwnInterests {
 impl<P: Clone + Eq + Hash> Replica<P> {
     /// One more local subscription: what it is announced as, and how many were made so far, itself included.
     pub fn subscribe(&mut self, bus: &BusName, pattern: &Pattern) -> (Interest, u64) {
-        self.join(bus, pattern, Role::Subscriber)
+        self.join(bus, pattern, Role::Subscriber, false)
     }
 
-    /// The same in any role.
-    pub fn join(&mut self, bus: &BusName, pattern: &Pattern, role: Role) -> (Interest, u64) {
-        let interest = self.own_mut().subscribe(bus, pattern, role);
+    /// The same in any role, and with what was published before where it asks for that.
+    pub fn join(&mut self, bus: &BusName, pattern: &Pattern, role: Role, history: bool) -> (Interest, u64) {
+        let interest = self.own_mut().subscribe(bus, pattern, role, history);
         if interest.epoch > 0 {
             self.changed(interest.id);
         }
@@ -217,14 +238,40 @@ mod tests {
     fn a_pattern_keeps_its_id_while_shared_and_never_gets_it_back() {
         let (bus, pattern) = (BusName::default(), "a/*".parse().unwrap());
         let mut own = OwnInterests::default();
-        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber), Interest { id: 1, epoch: 0 });
-        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber), Interest { id: 1, epoch: 1 });
+        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber, false), Interest { id: 1, epoch: 0 });
+        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber, false), Interest { id: 1, epoch: 1 });
         let other: BusName = "other".parse().unwrap();
-        assert_eq!(own.subscribe(&other, &pattern, Role::Subscriber), Interest { id: 2, epoch: 0 });
+        assert_eq!(own.subscribe(&other, &pattern, Role::Subscriber, false), Interest { id: 2, epoch: 0 });
         assert_eq!(own.unsubscribe(1), None);
         assert!(own.unsubscribe(1).is_some_and(|own| own.bus == bus && own.epoch == 1));
         assert_eq!(own.unsubscribe(1), None);
-        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber), Interest { id: 3, epoch: 0 });
+        assert_eq!(own.subscribe(&bus, &pattern, Role::Subscriber, false), Interest { id: 3, epoch: 0 });
         assert_eq!(own.from(0).map(|(id, _)| id).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn who_asked_for_history_is_told_and_may_be_missing() {
+        let (bus, pattern) = (BusName::default(), "a".parse().unwrap());
+        let mut own = OwnInterests::default();
+        let asked = |own: &OwnInterests| own.get(1).unwrap().asked;
+        own.subscribe(&bus, &pattern, Role::Subscriber, false);
+        assert_eq!(asked(&own), None);
+        own.subscribe(&bus, &pattern, Role::Subscriber, true);
+        own.subscribe(&bus, &pattern, Role::Subscriber, false);
+        assert_eq!((asked(&own), own.get(1).unwrap().epoch), (Some(1), 2));
+        let (own, mut fields) = (own.get(1).unwrap(), Vec::new());
+        let kind = own.write_add(1, &mut fields);
+        assert!(matches!(Wanted::read(kind, &fields, None), Ok(Item::Add { id: 1, entry }) if entry == *own));
+        // As from a version that knows nothing of it.
+        fields.pop();
+        assert!(
+            matches!(Wanted::read(kind, &fields, None), Ok(Item::Add { id: 1, entry }) if entry.asked.is_none())
+        );
+        fields.clear();
+        let kind = own.write_change(1, &mut fields);
+        assert!(matches!(
+            Wanted::read(kind, &fields, None),
+            Ok(Item::Change { id: 1, change: (2, Some(1)) })
+        ));
     }
 }

@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod exchange;
 pub mod fingerprint;
 pub mod headers;
+pub mod history;
 pub mod index;
 pub mod interest;
 pub mod pattern_map;

@@ -22,6 +22,7 @@ mod audience;
 mod exchange;
 mod handlers;
 mod headers;
+mod history;
 mod waiting;
 
 /// Another node, as this one sees it; with a replica of its own for what it says.
@@ -110,7 +111,12 @@ impl Node {
     }
 
     fn seat(&self, pattern: &str) -> (Seat, Arc<Queue>) {
-        self.registry.subscribe(&self.bus, &pattern.parse().unwrap(), SubscribeOptions::new()).unwrap()
+        self.subscribe_with(pattern, SubscribeOptions::new())
+    }
+
+    fn subscribe_with(&self, pattern: &str, options: SubscribeOptions) -> (Seat, Arc<Queue>) {
+        let own = NodeId::from_bytes([0; 16]);
+        self.registry.subscribe(&self.bus, own, &pattern.parse().unwrap(), options).unwrap()
     }
 
     fn link(&self, fake: &Fake) {
@@ -174,6 +180,7 @@ fn fake(n: u8) -> Fake {
 }
 
 /// What a handle would lend.
+#[derive(Clone)]
 struct Own {
     topic: Topic,
     headers: Headers,

@@ -39,7 +39,7 @@ impl<P: Outlet> BusState<P> {
 
     pub(super) fn set_remote(&self, peer: &P, wanted: &Wanted, interest: Interest) {
         match wanted.role {
-            Role::Subscriber => self.index.set_remote(peer, &wanted.pattern, interest),
+            Role::Subscriber => self.set_subscriber(peer, wanted, interest),
             Role::Responder => self.responders.set_remote(peer, &wanted.pattern, interest),
         }
     }

@@ -71,7 +71,7 @@ impl<P: Outlet> Registry<P> {
         limits: QueueLimits,
     ) -> Result<(u64, Arc<Tray<P>>), Closed> {
         let mut members = self.open_members()?;
-        let (Interest { id, .. }, _) = members.replica.join(&bus.name, pattern, Role::Responder);
+        let (Interest { id, .. }, _) = members.replica.join(&bus.name, pattern, Role::Responder, false);
         let tray = Arc::new(Tray::new(limits));
         let known = self.exchange.desks.get(&id).map(|desk| Arc::clone(&desk));
         match known {

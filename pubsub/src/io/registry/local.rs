@@ -43,12 +43,14 @@ pub(in crate::io) struct Joined<T: ?Sized> {
     pub(in crate::io) epoch: u64,
     /// How many subscriptions this node had made, itself included.
     pub(in crate::io) born: u64,
+    /// Whether it asked for what was published before.
+    pub(in crate::io) history: bool,
     pub(in crate::io) to: Arc<T>,
 }
 
 impl<T: ?Sized> Clone for Joined<T> {
     fn clone(&self) -> Self {
-        Self { epoch: self.epoch, born: self.born, to: Arc::clone(&self.to) }
+        Self { epoch: self.epoch, born: self.born, history: self.history, to: Arc::clone(&self.to) }
     }
 }
 

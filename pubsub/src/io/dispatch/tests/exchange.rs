@@ -67,7 +67,7 @@ impl Fake {
     /// It answers this.
     fn responds(&self, node: &Node, pattern: &str) -> Interest {
         let (bus, pattern) = ("x".parse().unwrap(), pattern.parse().unwrap());
-        let (interest, _) = lock(&self.0.replica).join(&bus, &pattern, Role::Responder);
+        let (interest, _) = lock(&self.0.replica).join(&bus, &pattern, Role::Responder, false);
         node.settle(self);
         interest
     }

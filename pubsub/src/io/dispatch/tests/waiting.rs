@@ -34,7 +34,7 @@ fn a_full_queue_that_is_waited_for_holds_up_a_publish_before_it_is_numbered() {
     let node = Node::new();
     let patience = Duration::from_secs(1);
     let options = SubscribeOptions::new().messages(1).when_full(WhenFull::Wait(patience));
-    let (seat, queue) = node.registry.subscribe(&node.bus, &"a".parse().unwrap(), options).unwrap();
+    let (seat, queue) = node.subscribe_with("a", options);
     let attempt = |waited| node.bus.attempt(publication("a").lent(), waited);
     assert!(matches!(attempt(Duration::ZERO), Attempt::Done(receipt) if receipt.seq == 1));
     assert!(matches!(attempt(Duration::ZERO), Attempt::WaitHere(full) if Arc::ptr_eq(&full, &queue)));
