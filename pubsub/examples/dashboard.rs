@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use talkie_pubsub::{Bus, Config, Delivery, PresenceChange};
+use talkie_pubsub::{Bus, Config, Delivery, PresenceChange, SubscribeOptions};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bus = Config::from_env()?.join().await?;
     let mut devices = bus.presence("devices")?.changes();
     let mut readings = bus.typed::<Reading>().subscribe("readings/*")?;
+    // Told seldom: what was said last comes first.
+    let mut aims = bus.typed::<f32>().subscribe_with("aims/*", SubscribeOptions::new().history(true))?;
     let mut lines = BufReader::new(stdin()).lines();
     println!("watching");
     loop {
@@ -41,6 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Delivery::Malformed { topic, error, .. } => println!("  {}: {error}", device(topic.as_str())),
                 _ => {}
             },
+            Some(Delivery::Message(it)) = aims.next() => println!("  {} aims at {} °C", device(it.topic.as_str()), it.payload),
             line = lines.next_line() => match line?.as_deref() {
                 None | Some("quit") => break,
                 // Beside the loop, so that a slow device holds up nothing.

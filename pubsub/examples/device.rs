@@ -1,4 +1,5 @@
-//! A device: reports what it measures, takes commands, and is seen while it is there. Its partner is `dashboard`.
+//! A device: reports what it measures, takes commands, keeps for late joiners what it aims at, and is seen while it is there.
+//! Its partner is `dashboard`.
 //!
 //! ```text
 //! export TALKIE_SECRET="$(talkie keygen)"     # the same in each terminal
@@ -9,7 +10,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use talkie_pubsub::Config;
+use talkie_pubsub::{Config, History};
 
 /// A reading, as `dashboard` takes it: the definition counts, not where it stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,9 +33,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Seen by every dashboard until this process ends, however it ends.
     let _here = bus.presence("devices")?.track(&name, &env!("CARGO_PKG_VERSION").to_owned())?;
     let mut commands = bus.typed::<Command>().respond(format!("devices/{name}"))?;
+    // Whoever subscribes later and asks for it gets the last one, as long as this handle is there.
+    let aims = bus.publisher(format!("aims/{name}"))?.keeping(History::last(1))?;
     let readings = format!("readings/{name}");
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
-    let (mut celsius, mut aim) = (18.0, 20.0);
+    let (mut celsius, mut aim) = (18.0_f32, 20.0_f32);
+    bus.typed().publish(aims.topic(), &aim).await?;
     println!("{name} measures");
     loop {
         tokio::select! {
@@ -50,6 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                     Command::Heat { to } => { aim = to; format!("heating to {to} °C") }
                     Command::Off => { aim = 18.0; "off".to_owned() }
                 };
+                bus.typed().publish(aims.topic(), &aim).await?;
                 if let Err(error) = command.reply_typed(&answer) {
                     eprintln!("not answered: {error}");
                 }

@@ -55,7 +55,17 @@ fn a_dashboard_shows_devices_commands_one_and_sees_it_vanish() {
     typed.write_all(b"boiler 60\n").unwrap();
     says(&boiler, "dashboard says Heat { to: 60.0 }");
     says(&dashboard, "> boiler: heating to 60 °C");
+    says(&dashboard, "  boiler aims at 60 °C");
     says(&dashboard, "  boiler 5");
+    // One that comes later is given what was said last, and nothing that was said before that.
+    let late = start(&mesh, "dashboard", &[]);
+    says(&late, "  boiler aims at 60 °C");
+    says(&late, "  attic aims at 20 °C");
+    assert!(
+        !String::from_utf8_lossy(&late.stdout()).contains("boiler aims at 20"),
+        "it has been told 60 since"
+    );
+    late.terminate();
     typed.write_all(b"boiler 100\nnothing 10\n").unwrap();
     says(&dashboard, "> boiler: the responder dropped the request");
     says(&dashboard, "> nothing: no ");
