@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 /// The publisher's own task writes a link that has rested this long. Above 10,000 messages a second the writer task
 /// batches them instead: inline writes would then take the publisher more time than there is between messages.
 const INLINE_AFTER: Duration = Duration::from_micros(100);
+/// For so long after a small message others are expected.
+const OF_LATE: Duration = Duration::from_millis(10);
 
 /// Whether a full peer is worth waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,6 +282,18 @@ impl Session {
         out.link
             .as_ref()
             .is_some_and(|link| link.number == number && link.started && link.has_piece(&out.outbox))
+    }
+
+    /// Whether the other side has not taken all pieces that were written on link `number`.
+    pub(crate) fn has_untaken(&self, number: LinkNumber) -> bool {
+        let out = lock(&self.out);
+        out.link.as_ref().is_some_and(|link| link.number == number && link.window.under_way() > 0)
+    }
+
+    /// Whether link `number` has carried something else than pieces of late.
+    pub(crate) fn is_mixed(&self, number: LinkNumber) -> bool {
+        let out = lock(&self.out);
+        out.link.as_ref().is_some_and(|link| link.number == number && link.touched.elapsed() < OF_LATE)
     }
 
     /// One write of the writer task of link `number`; of a piece of a large message only where `bulk` says so.

@@ -58,7 +58,7 @@ impl Stream {
                     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
                     socket.set_tcp_notsent_lowat(UNSENT)?;
                     #[cfg(target_os = "linux")]
-                    if stream.local_addr()?.ip() == stream.peer_addr()?.ip() {
+                    if self.is_within_host() {
                         // The system's own choice does, too.
                         let _ = socket.set_tcp_congestion(WITHIN_HOST);
                     }
@@ -67,6 +67,17 @@ impl Stream {
             }
             Self::Unix(stream) => SockRef::from(stream).set_send_buffer_size(UNREAD),
             Self::Settled(_) => Ok(()),
+        }
+    }
+
+    /// Whether the other side is on this host.
+    pub(crate) fn is_within_host(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => match (stream.local_addr(), stream.peer_addr()) {
+                (Ok(local), Ok(peer)) => local.ip() == peer.ip(),
+                _ => false,
+            },
+            Self::Unix(_) | Self::Settled(_) => true,
         }
     }
 

@@ -217,6 +217,11 @@ impl Window {
         room as usize
     }
 
+    /// Bytes that were sent and not taken yet.
+    pub const fn under_way(&self) -> u64 {
+        self.sent - self.taken
+    }
+
     /// A piece of `len` bytes leaves, `last` of its message or not.
     pub fn handle_sent(&mut self, len: usize, last: bool) {
         self.sent += len as u64;
