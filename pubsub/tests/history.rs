@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use talkie_pubsub::{Bus, Closed, History, HistoryError, PublishError, SubscribeOptions, Subscription};
+use talkie_pubsub::{
+    Bus, Closed, History, HistoryError, PublishError, PublishOptions, SubscribeOptions, Subscription,
+};
 
 mod common;
 
@@ -61,6 +63,23 @@ async fn a_late_joiner_gets_the_last_values_first() {
     assert!(from.metrics().memory.history_bytes > 300_000);
     drop((state, log, large));
     assert_eq!(from.metrics().memory.history_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_published_beside_a_message_is_kept_with_it() {
+    let mesh = Mesh::new();
+    let from = mesh.join("from").await;
+    let state = from.publisher("state").unwrap().keeping(History::last(1).bytes(1_000)).unwrap();
+    let state = state.with(PublishOptions::new().header("unit", "°C"));
+    state.publish("21").await.unwrap();
+    let node = mesh.join("late").await;
+    for bus in [&node, &from] {
+        let message = message(&mut bus.subscribe_with("state", late()).unwrap()).await;
+        assert_eq!((&*message.payload, message.headers.text("unit")), (&b"21"[..], Some("°C")));
+    }
+    let too_much = state.with(PublishOptions::new().header("unit", vec![b'x'; 900]));
+    let told = too_much.publish("21").await;
+    assert!(matches!(told, Err(PublishError::OverHistory { given: 909, limit: 808 })), "{told:?}");
 }
 
 /// Takes so many, of which each has the number that follows the one before.
