@@ -259,6 +259,9 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family::counter("talkie_deliveries_malformed_total", "Messages of another type", |m, tell| {
         tell.one(m.deliveries.malformed);
     }),
+    Family::counter("talkie_handlers_panicked_total", "Calls of handlers that panicked", |m, tell| {
+        tell.one(m.deliveries.panicked);
+    }),
     Family::gauge("talkie_subscriptions", "Subscriptions of this node", |m, tell| {
         tell.one(m.subscriptions.len() as u64);
     }),
