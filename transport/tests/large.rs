@@ -253,6 +253,31 @@ async fn a_peer_that_takes_no_large_ones_has_room_for_small_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_reads_nothing_keeps_no_turn_from_others() {
+    /// Long before silence ends the links of those that read nothing.
+    const SOON: Duration = Duration::from_secs(1);
+    let _alone = ALONE.lock().await;
+    let mut node = Node::start(16 * MIB).await;
+    let mut to = Node::join(16 * MIB, node.keys.clone(), Some(node.transport.listen()[0])).await;
+    let reader = node.linked.recv().await.expect("it links");
+    // As many as take turns at a time, or more.
+    let mut deaf = Vec::new();
+    for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        let insider = node.insider().await;
+        let peer = node.linked.recv().await.expect("it links");
+        // A piece leaves, and behind it more than a socket takes.
+        push(&peer, 1, &message(1, 0, 4 * MIB));
+        for number in 0..400 {
+            push(&peer, 2, &message(2, number, 60_000));
+        }
+        deaf.push((insider, peer));
+    }
+    push(&reader, 1, &message(1, 0, MIB));
+    let came = tokio::time::timeout(SOON, to.next()).await.expect("it has a turn");
+    assert_eq!(read(&came, MIB), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_never_ends_is_bounded_and_its_memory_returns() {
     let _alone = ALONE.lock().await;
     let log = Log::install();

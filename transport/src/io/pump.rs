@@ -65,8 +65,14 @@ impl Pump {
                 let wants = piece && (step == Step::Drained || passed >= STARVED);
                 match step {
                     Step::Drained if !piece => break,
-                    Step::Blocked if self.stream.writable().await.is_err() => return,
-                    Step::Drained | Step::Blocked => {}
+                    Step::Drained => {}
+                    Step::Blocked => {
+                        // A peer that reads nothing holds up no other.
+                        kept = None;
+                        if self.stream.writable().await.is_err() {
+                            return;
+                        }
+                    }
                     Step::Wrote | Step::WrotePiece => rest().await,
                 }
                 if wants {
