@@ -62,13 +62,13 @@ pub enum PublishError {
     /// is lost for so long that nothing is kept for it.
     #[error("no node {0} is here, nor was lost of late")]
     UnknownNode(NodeId),
-    /// The payload is over the bytes of the history that its publisher keeps ([`Publisher::keeping`](crate::Publisher::keeping)), so
-    /// that a late joiner would miss it. Nothing was sent.
-    #[error("payload of {given} bytes is over the {limit} that the history of its topic holds")]
+    /// Payload and headers are over the bytes of the history that the publisher keeps
+    /// ([`Publisher::keeping`](crate::Publisher::keeping)), so that a late joiner would miss them. Nothing was sent.
+    #[error("payload and headers of {given} bytes are over the {limit} that the history of the topic holds")]
     OverHistory {
-        /// Its length in bytes.
+        /// Their length in bytes.
         given: usize,
-        /// The longest payload that it holds, in bytes.
+        /// The most that it holds, in bytes.
         limit: usize,
     },
     /// A handler published for handlers of this node, and so many such messages wait for their calls already. Nothing was sent.

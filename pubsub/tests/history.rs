@@ -80,6 +80,8 @@ async fn what_was_published_beside_a_message_is_kept_with_it() {
     let too_much = state.with(PublishOptions::new().header("unit", vec![b'x'; 900]));
     let told = too_much.publish("21").await;
     assert!(matches!(told, Err(PublishError::OverHistory { given: 909, limit: 808 })), "{told:?}");
+    let said = "payload and headers of 909 bytes are over the 808 that the history of the topic holds";
+    assert_eq!(told.unwrap_err().to_string(), said);
 }
 
 /// Takes so many, of which each has the number that follows the one before.

@@ -65,7 +65,7 @@ impl History {
         self
     }
 
-    /// At most so many bytes of payloads and a fixed 192 per message; the oldest go first. At most 512 KiB more than the node's
+    /// At most so many bytes of payloads, headers and a fixed 192 per message; the oldest go first. At most 512 KiB more than the node's
     /// [`max_message`](crate::Node::max_message), or 1.5 MiB where that is more.
     pub const fn bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
