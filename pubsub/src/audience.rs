@@ -6,7 +6,8 @@ use crate::handler::Handler;
 use crate::proto::headers::{Headers, HeadersError};
 use crate::subscription::Subscription;
 
-/// Whom a message goes to, of all that want its topic.
+/// Whom a message goes to, of all that want its topic. Of a [group](crate::SubscribeOptions::group) it goes to one member of those
+/// that are meant, also when it is given to another one later.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {

@@ -14,7 +14,7 @@ use talkie_transport::InDoubt;
 
 use crate::audience::{Audience, PublishOptions};
 use crate::delivery::Receipt;
-use crate::error::{FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
+use crate::error::{Closed, FlushError, PresenceError, PublishError, SubscribeError, SubscribedOnError};
 use crate::io::fanout::{self, Publication};
 use crate::io::net::PeerSender;
 use crate::io::registry::BusState;
@@ -115,7 +115,8 @@ impl Bus {
     }
 
     /// Waits until all that this node published so far, on any bus, is confirmed by the nodes that are up and want
-    /// it. Nodes that are away are not waited for.
+    /// it. Nodes that are away are not waited for. Of messages to groups it waits for the node that they were given to, and
+    /// [`settled`](Self::settled) for the member.
     ///
     /// # Errors
     /// Where a node was lost before it had confirmed everything, also one that was lost since the last flush (each loss
@@ -140,6 +141,15 @@ impl Bus {
         .await;
         messages += self.node.0.registry.take_in_doubt();
         if messages == 0 { Ok(()) } else { Err(FlushError::InDoubt { messages }) }
+    }
+
+    /// Waits until everything that this node published to [groups](SubscribeOptions::group) so far, on any bus, is acknowledged by a
+    /// member: who publishes work and leaves before loses the second try of it. It waits as long as that takes, also for members to come.
+    ///
+    /// # Errors
+    /// When the node leaves meanwhile.
+    pub async fn settled(&self) -> Result<(), Closed> {
+        self.node.0.registry.settled().await
     }
 
     /// Subscribes with the default [`SubscribeOptions`]. In force on this node on return; other nodes hear of it in the

@@ -88,7 +88,15 @@ impl MessageRef<'_> {
     pub fn to_message(self) -> Message {
         let Self { topic, from, name, seq, headers, payload } = self;
         let (topic, name) = (topic.clone(), name.clone());
-        Message { topic, from, name, seq, headers: headers.clone(), payload: payload.clone() }
+        Message {
+            topic,
+            from,
+            name,
+            seq,
+            headers: headers.clone(),
+            payload: payload.clone(),
+            redelivered: false,
+        }
     }
 }
 
@@ -108,6 +116,9 @@ pub struct Message<T = Bytes> {
     pub headers: Headers,
     /// What was published.
     pub payload: T,
+    /// Another member of a [group](crate::SubscribeOptions::group) may have had it: it was lost before it acknowledged it. False for
+    /// all that is in no group.
+    pub redelivered: bool,
 }
 
 /// What became of a publish at once.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use talkie_discovery::NodeId;
 
 use crate::answer::Unanswered;
+use crate::group::GroupNameError;
 use crate::proto::headers::HeadersError;
 use crate::proto::presence::Full;
 use crate::proto::value::{DecodeError, EncodeError};
@@ -116,6 +117,9 @@ pub enum SubscribeError {
     /// What was given is no pattern.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// What was given is no name of a group.
+    #[error(transparent)]
+    Group(#[from] GroupNameError),
     /// The node has left.
     #[error(transparent)]
     Closed(#[from] Closed),

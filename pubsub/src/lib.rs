@@ -24,6 +24,7 @@
 //! # What to rely on
 //! - Messages of one publisher on one topic arrive in their order and at most once, also across links that break and are
 //!   made again.
+//! - What is shared out to a group is done at least once while its publisher lives, and twice only where it is marked.
 //! - Nothing is lost silently while both processes live: what a subscription does not get is a [`Delivery::Gap`] with a
 //!   count, where it would have been. If the publisher dies, [`PeerEvent::Down`] is the notice.
 //! - Memory is bounded. A slow reader gets gaps; a node that stands still delays a publisher by 250 ms at most, once, and by
@@ -40,6 +41,7 @@
 //! | keep the last messages for late joiners | [`Publisher::keeping`], [`SubscribeOptions::history`] |
 //! | choose how much may wait, and what happens then | [`Bus::subscribe_with`] |
 //! | take messages where they arrive, without a queue | [`Bus::handle`] |
+//! | share messages out, each to one of several | [`SubscribeOptions::group`] |
 //! | know which nodes are there | [`Node::peers`], [`Node::peer_events`] |
 //! | know who is present on a topic, with what | [`Bus::presence`] |
 //! | ask, and get an answer | [`Bus::request`], [`Bus::request_all`], [`Bus::respond`] |
@@ -59,10 +61,10 @@
 //! ```text
 //! handles  config (settings) · node · bus · typed · subscription · handler · request ‖ respond · presence · metrics · error
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · kept · presences · outlet (a peer) ·
-//!          counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
-//! proto/   index (pattern_map) · history · replica (interest, presence) · tracker · backlog · pending · nouns: envelope · exchange ·
-//!          value · headers · fingerprint
-//! nouns    topic · delivery · audience · options · answer
+//!          groups · counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
+//! proto/   index (pattern_map) · history · replica (interest, presence) · tracker · backlog · pending · ledger · nouns: envelope · exchange ·
+//!          group · value · headers · fingerprint
+//! nouns    topic · group · delivery · audience · options · answer
 //! ```
 
 mod answer;
@@ -71,6 +73,7 @@ mod bus;
 mod config;
 mod delivery;
 mod error;
+mod group;
 mod handler;
 #[allow(clippy::disallowed_methods, reason = "the clock and tasks live here")]
 mod io;
@@ -101,6 +104,7 @@ pub use error::{
     Closed, FlushError, HistoryError, JoinError, PresenceError, PublishError, ReplyError, RequestError,
     RespondError, SubscribeError, SubscribedOnError, TrackError,
 };
+pub use group::{GroupName, GroupNameError, MAX_GROUP_BYTES};
 pub use handler::Handler;
 pub use metrics::{
     Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,

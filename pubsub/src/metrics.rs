@@ -86,6 +86,10 @@ pub struct PublishStats {
     pub waits: u64,
     /// How long they waited in all, microseconds; at most 250 ms for a peer and stall, and what a subscription says for its own.
     pub waited_us: u64,
+    /// Messages for a [group](crate::SubscribeOptions::group) that a member acknowledged, summed over groups.
+    pub acknowledged: u64,
+    /// Times that such a message was given to another member, which the first may have had.
+    pub redelivered: u64,
 }
 
 impl PublishStats {
@@ -103,7 +107,9 @@ impl PublishStats {
 
 impl std::ops::AddAssign for PublishStats {
     fn add_assign(&mut self, more: Self) {
-        let Self { messages, bytes, unwanted, nodes, local, overflowed, waits, waited_us } = more;
+        let Self { messages, bytes, unwanted, nodes, local, overflowed, waits, waited_us, .. } = more;
+        self.acknowledged += more.acknowledged;
+        self.redelivered += more.redelivered;
         self.messages += messages;
         self.bytes += bytes;
         self.unwanted += unwanted;
@@ -216,6 +222,10 @@ pub struct MemoryStats {
     pub presence_keys: u64,
     /// Of what this node's publishers keep for those who subscribe later, with 192 for each message; 256 MiB at most for a bus.
     pub history_bytes: u64,
+    /// For messages to groups that no member has acknowledged, with 256 for each; 16 MiB at most, or one longer message.
+    pub groups_bytes: u64,
+    /// The same, in messages; 16,384 at most.
+    pub groups_waiting: u64,
     /// For large messages from other nodes that are not whole yet; 256 MiB at most, or twice the largest.
     pub assembling_bytes: u64,
     /// Large messages that wait for such memory, in messages: their senders wait with them.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::delivery::QueueLimits;
+use crate::group::{GroupName, GroupNameError};
 
 /// How a subscription is made; of [`Bus::subscribe_with`](crate::Bus::subscribe_with). [`QueueLimits`] alone are one, too.
 ///
@@ -14,12 +15,14 @@ use crate::delivery::QueueLimits;
 /// let orders = bus.subscribe_with("orders/*", options)?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct SubscribeOptions {
     pub(crate) limits: QueueLimits,
     pub(crate) when_full: WhenFull,
     pub(crate) history: bool,
+    /// What is wrong with it is told by who subscribes.
+    pub(crate) group: Option<Result<GroupName, GroupNameError>>,
 }
 
 /// What happens to a message for which a subscription's queue has no room. Whatever is dropped is told as a gap, in its place.
@@ -79,6 +82,41 @@ impl SubscribeOptions {
     /// What happens to a message for which there is no room.
     pub const fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
+        self
+    }
+
+    /// Makes it a member of a queue group of the bus: each message goes to one member of the group, and to all that are in none
+    /// as ever. Members of one group whose patterns differ share the messages that the patterns of both want.
+    ///
+    /// The nearest is given it (of the publisher's node, then of its host, then of others), among equals the one that has the fewest,
+    /// by turns. A member acknowledges a message by asking for the next one, or with
+    /// [`Subscription::acknowledge`](crate::Subscription::acknowledge). If it is dropped before, or its node is lost, the publisher's
+    /// node gives the message to another member, marked [`Message::redelivered`](crate::Message::redelivered) where the first may
+    /// have had it. So each message is done at least once while the publisher's node lives, and twice only where it is marked.
+    ///
+    /// A member that has no room for a message ([`messages`](Self::messages), [`bytes`](Self::bytes)) gets no gap: it goes to another,
+    /// or waits at the publisher's node until one has room ([`WhenFull`] has no say). So few messages of room spread the work by need,
+    /// and more save a round trip. That node remembers 16,384 messages and 16 MiB until they are acknowledged; beyond that publishers
+    /// wait as for a slow node, and then messages are handed over without a second try: who has no room for one gets a gap.
+    ///
+    /// While all members are away, what is published is kept for them; another that comes gets it first. What is published while there
+    /// is no member at all goes to none. A member is given no [`history`](Self::history), also where it asks for it.
+    ///
+    /// Messages of one publisher on one topic reach a member in their order, but for those that come back or had to wait.
+    ///
+    /// ```no_run
+    /// # async fn example(bus: talkie_pubsub::Bus) -> Result<(), Box<dyn std::error::Error>> {
+    /// use talkie_pubsub::{Delivery, SubscribeOptions};
+    /// let mut jobs = bus.subscribe_with("jobs/*", SubscribeOptions::new().group("workers").messages(8))?;
+    /// while let Some(delivery) = jobs.next().await {
+    ///     if let Delivery::Message(job) = delivery {
+    ///         println!("{} (perhaps again: {})", job.topic, job.redelivered);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn group(mut self, name: impl AsRef<str>) -> Self {
+        self.group = Some(name.as_ref().parse());
         self
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use talkie_discovery::NodeName;
+use talkie_discovery::{NodeId, NodeName};
 
 use crate::audience::SubscriptionId;
 use crate::delivery::{Delivery, Message};
@@ -20,6 +20,7 @@ use crate::io::registry::{BusState, Seat};
 use crate::node::Node;
 use crate::proto::backlog::{Item, Waiting};
 use crate::proto::fingerprint::{Fingerprint, LEN};
+use crate::proto::group::Verdict;
 use crate::proto::value::DecodeError;
 use crate::topic::{Pattern, Topic};
 use crate::trace;
@@ -46,6 +47,8 @@ struct Held {
     seat: Seat,
     pattern: Pattern,
     queue: Arc<Queue>,
+    /// As a member of a group: what was given and not acknowledged. From a node (none: this one), and its number there.
+    given: Option<(Option<NodeId>, u64)>,
     /// The topic that the pattern is, if it is one, and the node's name: copies that no other subscription counts
     /// references of.
     topic: Topic,
@@ -75,7 +78,7 @@ impl Subscription {
     ) -> Self {
         let (topic, name) = (pattern.own_topic(), NodeName::lossy(node.name().as_str()));
         Self {
-            held: Held { node, bus, seat, pattern, queue, topic, name },
+            held: Held { node, bus, seat, pattern, queue, given: None, topic, name },
             taken: VecDeque::new(),
             form: Form::BYTES,
         }
@@ -96,6 +99,13 @@ impl<T> Subscription<T> {
     /// A delivery that waits already, without waiting for one: to take all there is in one go. `None` says only that
     /// nothing waits now.
     pub fn now(&mut self) -> Option<Delivery<T>> {
+        if self.held.queue.is_of_member() {
+            let mut cx = Context::from_waker(Waker::noop());
+            return match self.poll_member(&mut cx) {
+                Poll::Ready(delivery) => delivery,
+                Poll::Pending => None,
+            };
+        }
         if self.taken.is_empty() {
             self.held.queue.take(&mut self.taken);
         }
@@ -123,7 +133,37 @@ impl<T> Subscription<T> {
         node.confirmed(seat.interest).await
     }
 
+    /// As a member of a [group](crate::SubscribeOptions::group): acknowledges the message that was given last, as asking for the next
+    /// does. For whoever ends behind it, or has it safe before the work is done.
+    pub fn acknowledge(&mut self) {
+        if let Some((from, number)) = self.held.given.take() {
+            self.held.node.0.registry.groups.say(from, number, Verdict::Done);
+        }
+    }
+
+    /// The next delivery of a member of a group.
+    fn poll_member(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        self.acknowledge();
+        loop {
+            let Held { queue, node, seat, given, .. } = &mut self.held;
+            let Some(item) = ready!(queue.poll_pop(&mut self.taken, cx)) else { return Poll::Ready(None) };
+            let groups = &node.0.registry.groups;
+            groups.took(queue, seat.interest);
+            if let Item::Message(Waiting { from, name, group: Some(mark), .. }) = &item {
+                if name.is_some() && groups.is_void(*from, mark.number) {
+                    // Somebody else was given it meanwhile.
+                    continue;
+                }
+                *given = Some((name.as_ref().map(|_| *from), mark.number));
+            }
+            return Poll::Ready(Some(self.read(item)));
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery<T>>> {
+        if self.held.queue.is_of_member() {
+            return self.poll_member(cx);
+        }
         if let Some(delivery) = self.taken.pop_front() {
             return Poll::Ready(Some(self.read(delivery)));
         }
@@ -131,7 +171,7 @@ impl<T> Subscription<T> {
     }
 
     fn read(&self, item: Item) -> Delivery<T> {
-        let Waiting { topic, from, name, seq, headers, payload } = match item {
+        let Waiting { topic, from, name, seq, headers, payload, group } = match item {
             Item::Message(message) => message,
             Item::Gap { from, missed, exact } => return Delivery::Gap { from, missed, exact },
         };
@@ -140,7 +180,10 @@ impl<T> Subscription<T> {
         let name = name.unwrap_or_else(|| here.clone());
         let _within = trace::delivery(&headers, &topic, &name);
         match (self.form.decode)(&self.form.fingerprint, payload) {
-            Ok(payload) => Delivery::Message(Message { topic, from, name, seq, headers, payload }),
+            Ok(payload) => {
+                let redelivered = group.is_some_and(|mark| mark.redelivered);
+                Delivery::Message(Message { topic, from, name, seq, headers, payload, redelivered })
+            }
             Err(error) => {
                 queue.count_malformed();
                 Delivery::Malformed { topic, from, name, seq, error }
@@ -159,7 +202,12 @@ impl<T> Stream for Subscription<T> {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.node.0.registry.unsubscribe(&self.bus, self.seat.interest, &self.queue);
+        let (registry, interest) = (&self.node.0.registry, self.seat.interest);
+        if self.queue.is_of_member() {
+            registry.leave_group(&self.bus, interest, &self.queue, self.given.take());
+        } else {
+            registry.unsubscribe(&self.bus, interest, &self.queue);
+        }
     }
 }
 

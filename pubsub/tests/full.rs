@@ -18,8 +18,8 @@ async fn the_newest_or_the_oldest_make_room() {
     let mesh = Mesh::new();
     let (from, to) = (mesh.join("from").await, mesh.join("to").await);
     let few = SubscribeOptions::new().messages(10);
-    let mut oldest = to.subscribe_with("t", few).unwrap();
-    let mut newest = to.subscribe_with("t", few.when_full(WhenFull::DropNewest)).unwrap();
+    let mut oldest = to.subscribe_with("t", few.clone()).unwrap();
+    let mut newest = to.subscribe_with("t", few.clone().when_full(WhenFull::DropNewest)).unwrap();
     let mut here = from.subscribe_with("t", few.when_full(WhenFull::DropNewest)).unwrap();
     soon(from.subscribed_on("t", 1)).await.unwrap();
     // The second of the pattern is told apart from the first by its epoch.
@@ -75,7 +75,7 @@ async fn a_publisher_of_this_node_waits_for_the_reader() {
 async fn a_reader_that_stands_still_holds_a_publisher_up_once() {
     let bus = Mesh::new().join("alone").await;
     let options = SubscribeOptions::new().messages(4).when_full(WhenFull::Wait(Duration::from_millis(200)));
-    let mut still = bus.subscribe_with("t", options).unwrap();
+    let mut still = bus.subscribe_with("t", options.clone()).unwrap();
     let begun = Instant::now();
     for _ in 0..1_000 {
         bus.publish("t", "").await.unwrap();

@@ -119,14 +119,14 @@ async fn between_history_and_what_follows_is_no_hole_and_no_double() {
     });
     let roomy = late().messages(1 << 20).bytes(1 << 30);
     let subscribers = |bus: &Bus| -> Vec<_> {
-        let all = (0..20).map(|_| bus.subscribe_with("t", roomy).unwrap());
+        let all = (0..20).map(|_| bus.subscribe_with("t", roomy.clone()).unwrap());
         all.map(|subscription| tokio::spawn(follows(subscription, KEPT + 100))).collect()
     };
     let mut all = subscribers(&to);
     all.extend(subscribers(&from));
     // One after the other, each an interest of its own: the moment between the two is met often.
     for _ in 0..300 {
-        soon(follows(to.subscribe_with("*", roomy).unwrap(), KEPT + 20)).await;
+        soon(follows(to.subscribe_with("*", roomy.clone()).unwrap(), KEPT + 20)).await;
     }
     // A node that comes while it is published.
     let third = mesh.join("late").await;

@@ -113,6 +113,22 @@ fn jobs_are_shared_out_and_none_is_lost_with_its_worker() {
 }
 
 #[test]
+fn a_work_queue_shares_out_and_loses_nothing_with_a_worker() {
+    let mesh = Mesh::new();
+    let worker = |name| program(&mesh, "work_queue", &["worker", "1"]).env("TALKIE_NAME", name).spawn_plain();
+    let workers = ["one", "two", "three"].map(worker);
+    let queue = program(&mesh, "work_queue", &["500", "3"]).env("TALKIE_NAME", "queue").spawn_plain();
+    says(&workers[0], "doing ");
+    workers[0].kill();
+    queue.exits(0, SOON);
+    says(&queue, "one is lost");
+    says(&queue, &format!("all done: {}", (1..=500_u64).map(|n| n * n).sum::<u64>()));
+    for worker in &workers[1..] {
+        worker.exits(0, SOON);
+    }
+}
+
+#[test]
 fn a_typed_topic_tells_of_other_types() {
     let done = program(&Mesh::new(), "typed", &[]).run().exits(0);
     let text = done.text();

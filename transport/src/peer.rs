@@ -129,6 +129,11 @@ impl PeerSender {
         self.0.is_up()
     }
 
+    /// Whether its newest link leads to this host.
+    pub fn is_near(&self) -> bool {
+        self.0.is_near()
+    }
+
     /// Smoothed round-trip time of pings; none before the first pong.
     pub fn rtt(&self) -> Option<Duration> {
         self.0.rtt()

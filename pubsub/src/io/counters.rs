@@ -87,7 +87,8 @@ impl<P: Outlet> Registry<P> {
         reading.deliveries = members.ended;
         reading.refused.subscribers = members.refused;
         for (id, own) in members.own().from(0) {
-            let Some(local) = self.locals.get(&id).map(|local| std::sync::Arc::clone(&local)) else {
+            let local = self.locals.get(&id).or_else(|| self.groups.locals.get(&id));
+            let Some(local) = local.map(|local| std::sync::Arc::clone(&local)) else {
                 continue;
             };
             let takers = local.takers();
@@ -106,6 +107,9 @@ impl<P: Outlet> Registry<P> {
             reading.published += order.published;
             reading.memory.history_bytes += order.histories.bytes() as u64;
         }
+        let (messages, bytes, counted) = self.groups.stats();
+        (reading.memory.groups_waiting, reading.memory.groups_bytes) = (messages as u64, bytes as u64);
+        (reading.published.acknowledged, reading.published.redelivered) = (counted.done, counted.redelivered);
         let (refused, keys, bytes) = self.presences.stats();
         reading.refused.trackers = refused;
         (reading.memory.presence_keys, reading.memory.presence_bytes) = (keys, bytes);

@@ -39,6 +39,7 @@ impl<P: Outlet> Registry<P> {
                 self.members().unlinked(from);
                 self.presences.gone(from);
                 self.exchange.gone(from);
+                self.groups.down(from);
                 self.wake_waiters();
             }
             Inbound::Forgotten => {
@@ -46,6 +47,7 @@ impl<P: Outlet> Registry<P> {
                 self.members().forgotten(from);
                 self.presences.gone(from);
                 self.exchange.forgotten(from);
+                self.groups.forgotten(from);
                 self.wake_waiters();
             }
             _ => {}
@@ -160,6 +162,7 @@ impl<P: Outlet> Registry<P> {
         for &(Interest { id, epoch }, missed) in interests {
             let Some(local) = self.local(id) else {
                 self.exchange.lost(id, missed);
+                self.group_gap(from, Interest { id, epoch }, missed, exact);
                 continue;
             };
             tracing::debug!(name: "talkie.gap", peer = %from.name(), pattern = %local.pattern, missed, exact, "messages lost");
@@ -180,12 +183,13 @@ impl<P: Outlet> Registry<P> {
             }
             return;
         }
-        if self.exchange.control(from, frame) {
+        if self.exchange.control(from, frame) || self.groups.control(from, frame) {
             return;
         }
         if let Err(error) = self.members().control(from, frame) {
             note(&self.counters.control, from, &error);
         }
+        self.groups.regroup();
         // Also where nothing changed: it may have confirmed something.
         self.wake_waiters();
     }
@@ -195,11 +199,13 @@ impl<P: Outlet> Registry<P> {
             return;
         }
         self.exchange.linked(from);
+        self.groups.linked(from);
         let told = self.members().linked(from);
         self.presences.linked(from);
         if let Some(told) = told {
             self.lost(from, told);
         }
+        self.groups.regroup();
         self.wake_waiters();
     }
 
@@ -230,7 +236,7 @@ struct Sender {
 
 impl Sender {
     fn message(&self, topic: Option<Topic>, seq: u64, headers: Headers, payload: Bytes) -> Waiting {
-        Waiting { topic, from: self.from, name: Some(self.name.clone()), seq, headers, payload }
+        Waiting { topic, from: self.from, name: Some(self.name.clone()), seq, headers, payload, group: None }
     }
 }
 

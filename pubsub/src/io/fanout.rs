@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 
 use super::clock;
 use super::dispatch::deliver;
-use super::handlers::{Calls, MAX_LATER};
+use super::handlers::MAX_LATER;
 use super::net::PeerSender;
 use super::order::Routed;
 use super::outlet::Outlet;
@@ -42,7 +42,7 @@ pub(crate) struct Publication<'a> {
 
 impl Publication<'_> {
     /// The peers that it is for.
-    fn remote<'m, P: Outlet, L>(&self, matches: &'m Matches<P, L>) -> &'m [(P, Interests)] {
+    pub(super) fn remote<'m, P: Outlet, L>(&self, matches: &'m Matches<P, L>) -> &'m [(P, Interests)] {
         match self.audience {
             Audience::All | Audience::AllBut(_) | Audience::Others => &matches.remote,
             Audience::Here => &[],
@@ -62,7 +62,7 @@ impl Publication<'_> {
     }
 
     /// Bytes of its topic, and of its headers and its payload.
-    fn size(&self) -> (usize, usize) {
+    pub(super) fn size(&self) -> (usize, usize) {
         (self.topic.as_str().len(), self.headers.size() + self.payload.len())
     }
 
@@ -84,6 +84,8 @@ pub(crate) enum Attempt<P> {
     Wait(P, Instant),
     /// Nothing was done: the reader of this queue is to be waited for.
     WaitHere(Arc<Queue>),
+    /// Nothing was done: as many messages for groups as are remembered are not acknowledged; to be waited for until then.
+    WaitGroups(Instant),
     /// Nothing was done.
     Refused(Nested),
 }
@@ -105,7 +107,7 @@ impl<P: Outlet> BusState<P> {
     pub(crate) fn attempt(&self, publication: Publication<'_>, waited: Duration) -> Attempt<P> {
         let now = clock::now();
         let mut order = lock(&self.order);
-        let routed = order.route(&self.name, &self.index, publication.topic);
+        let routed = order.route(&self.name, &self.index, &self.members, publication.topic);
         // All are asked before one is waited for, so that their patience runs side by side.
         let mut wait = None;
         for (peer, _) in publication.remote(&routed.route.matches) {
@@ -123,7 +125,12 @@ impl<P: Outlet> BusState<P> {
                 return Attempt::WaitHere(queue);
             }
         }
-        let handed = hand_out(routed, &self.calls, publication, now);
+        if !routed.route.groups.is_empty()
+            && let Some((peer, until)) = self.groups.wait(routed.route, publication, now)
+        {
+            return peer.map_or(Attempt::WaitGroups(until), |peer| Attempt::Wait(peer, until));
+        }
+        let handed = hand_out(routed, self, publication, now);
         drop(order);
         self.handled(handed).map_or_else(Attempt::Refused, Attempt::Done)
     }
@@ -132,8 +139,8 @@ impl<P: Outlet> BusState<P> {
     pub(crate) fn publish_now(&self, publication: Publication<'_>) -> Result<Receipt, Nested> {
         let now = clock::now();
         let mut order = lock(&self.order);
-        let routed = order.route(&self.name, &self.index, publication.topic);
-        let handed = hand_out(routed, &self.calls, publication, now);
+        let routed = order.route(&self.name, &self.index, &self.members, publication.topic);
+        let handed = hand_out(routed, self, publication, now);
         drop(order);
         self.handled(handed)
     }
@@ -160,11 +167,12 @@ struct Handed {
 /// all receivers see one order.
 fn hand_out<P: Outlet>(
     routed: Routed<'_, P>,
-    calls: &Calls,
+    bus: &BusState<P>,
     publication: Publication<'_>,
     now: Instant,
 ) -> Result<Handed, Nested> {
     let Routed { route, sequence, head, published, histories } = routed;
+    let calls = &bus.calls;
     let Publication { topic, headers, payload, from, .. } = publication;
     let (remote, but) = (publication.remote(&route.matches), publication.but());
     let local = publication.local(&route.matches).iter();
@@ -203,12 +211,15 @@ fn hand_out<P: Outlet>(
     for (local, takers) in takers {
         let topic = local.exact.is_none().then(|| topic.clone());
         let (headers, payload) = (headers.clone(), payload.clone());
-        let message = Waiting { topic, from, name: None, seq, headers, payload };
+        let message = Waiting { topic, from, name: None, seq, headers, payload, group: None };
         receipt.local += deliver(&takers, None, but, &message).0;
         if !takers.handlers.is_empty() {
             receipt.local += takers.handlers.iter().filter(|joined| joined.born != but).count();
             calls.plan(local, takers, but, message);
         }
+    }
+    if !route.groups.is_empty() {
+        bus.groups.hand_out((&bus.name, &bus.members), route, publication, Hand::Own(now), &mut receipt);
     }
     published.count(&receipt, payload.len());
     Ok(Handed { receipt, calls: handled })
@@ -235,6 +246,13 @@ pub(crate) async fn publish(
                 let here = clock::now().saturating_duration_since(begun);
                 waited += here;
                 registry.counters.waited(std::mem::take(&mut first), here);
+                continue;
+            }
+            Attempt::WaitGroups(until) => {
+                let (begun, (topic, payload)) = (clock::now(), publication.size());
+                registry.groups.room_freed(topic + payload, until).await;
+                let time = clock::now().saturating_duration_since(begun);
+                registry.counters.waited(std::mem::take(&mut first), time);
                 continue;
             }
             Attempt::Refused(nested) => return Err(nested.into()),

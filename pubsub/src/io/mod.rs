@@ -8,6 +8,7 @@ pub(crate) mod dispatch;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod fanout;
+pub(crate) mod groups;
 pub(crate) mod handlers;
 mod kept;
 pub(crate) mod keys;

@@ -74,6 +74,10 @@ mod either {
             both!(self, Self, peer => peer.is_up())
         }
 
+        fn is_near(&self) -> bool {
+            both!(self, Self, peer => peer.is_near())
+        }
+
         fn rtt(&self) -> Option<Duration> {
             both!(self, Self, peer => peer.rtt())
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::groups::{GroupIndex, GroupRoute, routes as group_routes};
 use super::outlet::Outlet;
 use super::registry::Local;
 use crate::metrics::PublishStats;
@@ -20,6 +21,8 @@ pub(super) struct Route<P> {
     pub(super) matches: Matches<P, Arc<Local>>,
     /// Names the order that must hold: that of one topic of one bus. Two that share a name by chance only wait more.
     pub(super) flow: u64,
+    /// The groups that want it.
+    pub(super) groups: Vec<GroupRoute<P>>,
 }
 
 /// One bus's.
@@ -68,6 +71,7 @@ impl<P: Outlet> Order<P> {
         &mut self,
         bus: &BusName,
         index: &Index<P, Arc<Local>>,
+        members: &GroupIndex<P>,
         topic: &Topic,
     ) -> Routed<'_, P> {
         // Before the match: a change that comes while it lasts is found by the next one.
@@ -84,7 +88,10 @@ impl<P: Outlet> Order<P> {
             if routes.len() >= MAX_ROUTES && !routes.contains_key(topic) {
                 routes.clear();
             }
-            let found = || Arc::new(Route { matches: index.matches(topic), flow: flow(bus, topic) });
+            let found = || {
+                let groups = group_routes(members, topic);
+                Arc::new(Route { matches: index.matches(topic), flow: flow(bus, topic), groups })
+            };
             (topic.clone(), Arc::clone(routes.entry(topic.clone()).or_insert_with(found)))
         });
         Routed { route, sequence, head, published, histories }

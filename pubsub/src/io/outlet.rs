@@ -15,6 +15,10 @@ pub(crate) trait Outlet: Clone + Eq + Hash + Send + Sync + 'static {
     fn name(&self) -> NodeName;
     /// Whether the peer counts as being there.
     fn is_up(&self) -> bool;
+    /// Whether the peer is known to be on this host.
+    fn is_near(&self) -> bool {
+        false
+    }
     /// The round-trip time to it, where that was measured.
     fn rtt(&self) -> Option<Duration>;
     /// Whether waiting before [`Self::push`] of a payload of so many bytes is of use.
@@ -39,6 +43,10 @@ impl Outlet for PeerSender {
 
     fn is_up(&self) -> bool {
         Self::is_up(self)
+    }
+
+    fn is_near(&self) -> bool {
+        Self::is_near(self)
     }
 
     fn rtt(&self) -> Option<Duration> {

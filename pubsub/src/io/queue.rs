@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::clock;
 use super::registry::lock;
+use crate::delivery::QueueLimits;
 use crate::metrics::Deliveries;
 use crate::options::{SubscribeOptions, WhenFull};
 use crate::proto::backlog::{Backlog, Drop, Item, Waiting};
@@ -28,8 +29,21 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// How long publishers here wait for room; none: not at all.
     patience: Option<Duration>,
+    /// How many deliveries are taken out at once.
+    together: usize,
     /// Told when the reader took something, or nothing more comes in; only where somebody may wait for that.
     freed: Notify,
+}
+
+/// What becomes of a message that is offered to a member of a group.
+#[derive(Debug)]
+pub(super) enum Offered {
+    /// It waits for the reader.
+    Taken,
+    /// There is no room for it.
+    Full(Waiting),
+    /// Nobody reads any more.
+    Ended(Waiting),
 }
 
 #[derive(Debug)]
@@ -45,28 +59,41 @@ struct State {
     closed: bool,
     /// Somebody waited for room as long as it should, and the reader took nothing.
     stalled: bool,
+    /// Nodes whose messages for a group found no room; none: this one.
+    turned_away: Vec<Option<NodeId>>,
     /// Losses and misfits are counted here; the backlog counts what it pushes out.
     counted: Deliveries,
 }
 
 impl Queue {
     pub(crate) fn new(options: impl Into<SubscribeOptions>, topic: usize) -> Self {
-        let SubscribeOptions { limits, when_full, history: _ } = options.into();
+        let SubscribeOptions { limits, when_full, .. } = options.into();
         let (drop, patience) = match when_full {
             WhenFull::DropOldest => (Drop::Oldest, None),
             WhenFull::DropNewest => (Drop::Newest, None),
             WhenFull::Wait(patience) => (Drop::Oldest, Some(patience)),
         };
+        Self::with(Backlog::new(limits, drop, topic), patience, TOGETHER)
+    }
+
+    /// That of a member of a group: what has no room is refused, and one is taken out at a time, since the others may still go to
+    /// somebody else.
+    pub(crate) fn of_member(limits: QueueLimits) -> Self {
+        Self::with(Backlog::new(limits, Drop::Newest, 0), None, 1)
+    }
+
+    fn with(backlog: Backlog, patience: Option<Duration>, together: usize) -> Self {
         let state = Mutex::new(State {
-            backlog: Backlog::new(limits, drop, topic),
+            backlog,
             reader: None,
             full: None,
             eased: Arc::default(),
             closed: false,
             stalled: false,
+            turned_away: Vec::new(),
             counted: Deliveries::default(),
         });
-        Self { state, patience, freed: Notify::new() }
+        Self { state, patience, together, freed: Notify::new() }
     }
 
     /// Whether publishers here may have to wait for its reader.
@@ -121,6 +148,60 @@ impl Queue {
         });
     }
 
+    /// Takes a message for one member of a group, or refuses it.
+    pub(super) fn offer(&self, message: Waiting) -> Offered {
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Offered::Ended(message);
+        }
+        let topic = message.topic.as_ref().map_or(0, |topic| topic.as_str().len());
+        if !state.backlog.has_room(topic, message.payload.len()) {
+            return Offered::Full(message);
+        }
+        state.counted.received += 1;
+        state.backlog.push(message);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Offered::Taken
+    }
+
+    /// Whether there is room again for one that was refused; else it is told later. Behind the word that there was none.
+    pub(super) fn turn_away(&self, who: Option<NodeId>) -> bool {
+        let mut state = lock(&self.state);
+        if state.closed || state.backlog.is_eased() {
+            return true;
+        }
+        if !state.turned_away.contains(&who) {
+            state.turned_away.push(who);
+        }
+        false
+    }
+
+    /// Those that were turned away, once half of the room is free.
+    pub(super) fn take_turned_away(&self) -> Vec<Option<NodeId>> {
+        let mut state = lock(&self.state);
+        if state.turned_away.is_empty() || !state.backlog.is_eased() {
+            return Vec::new();
+        }
+        std::mem::take(&mut state.turned_away)
+    }
+
+    /// Whether it is a member's.
+    pub(crate) const fn is_of_member(&self) -> bool {
+        self.together == 1
+    }
+
+    /// Nothing more comes in, and nothing out: the messages that waited.
+    pub(super) fn end(&self) -> Vec<Waiting> {
+        self.close();
+        let mut state = lock(&self.state);
+        let all = std::iter::from_fn(|| state.backlog.pop());
+        all.filter_map(|item| if let Item::Message(message) = item { Some(message) } else { None }).collect()
+    }
+
     /// Ends the stream behind what waits already.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
@@ -141,21 +222,21 @@ impl Queue {
 
     /// Moves the oldest of what waits into `taken`, without waiting for more.
     pub(crate) fn take(&self, taken: &mut VecDeque<Item>) {
-        lock(&self.state).take(taken);
+        lock(&self.state).take(self.together, taken);
         self.tell_freed();
     }
 
     /// The next delivery; those that were taken out with it are in `taken` then.
     pub(crate) fn poll_pop(&self, taken: &mut VecDeque<Item>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         let mut state = lock(&self.state);
-        state.take(taken);
+        state.take(self.together, taken);
         if self.patience.is_some() {
             // Not under the lock, which whoever is woken takes.
             drop(state);
             self.tell_freed();
             state = lock(&self.state);
             if taken.is_empty() {
-                state.take(taken);
+                state.take(self.together, taken);
             }
         }
         match taken.pop_front() {
@@ -208,9 +289,9 @@ impl Queue {
 }
 
 impl State {
-    fn take(&mut self, taken: &mut VecDeque<Item>) {
+    fn take(&mut self, together: usize, taken: &mut VecDeque<Item>) {
         let before = taken.len();
-        self.backlog.take(TOGETHER, TOGETHER_BYTES, taken);
+        self.backlog.take(together, TOGETHER_BYTES, taken);
         self.stalled &= taken.len() == before;
         if self.full.is_some() && self.backlog.is_eased() {
             self.full = None;
@@ -241,7 +322,6 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::delivery::QueueLimits;
     use crate::proto::headers::Headers;
 
     fn messages(count: u64) -> impl Iterator<Item = Waiting> {
@@ -252,6 +332,7 @@ mod tests {
             name: None,
             seq,
             payload: bytes::Bytes::new(),
+            group: None,
         })
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::counters::Counters;
 use super::exchange::Exchange;
+use super::groups::{Groups, routes as group_routes};
 use super::outlet::Outlet;
 use super::presences::Presences;
 use crate::error::Closed;
@@ -21,6 +22,7 @@ use crate::topic::{BusName, Topic};
 
 mod bus;
 pub(crate) mod exchange;
+mod groups;
 mod joining;
 mod local;
 mod ready;
@@ -48,6 +50,7 @@ pub(crate) struct Registry<P: Outlet> {
     closed: AtomicBool,
     pub(crate) counters: Counters,
     pub(crate) exchange: Exchange<P>,
+    pub(crate) groups: Arc<Groups<P>>,
     /// Messages that peers had not confirmed when they left; told by the next flush.
     pub(super) in_doubt: AtomicU64,
 }
@@ -93,6 +96,7 @@ impl<P: Outlet> Default for Registry<P> {
             closed: AtomicBool::new(false),
             counters: Counters::default(),
             exchange: Exchange::default(),
+            groups: Arc::default(),
             in_doubt: AtomicU64::new(0),
         }
     }
@@ -104,7 +108,7 @@ impl<P: Outlet> Registry<P> {
         let mut members = self.open_members()?;
         let Members { replica, buses, .. } = &mut *members;
         let bus = buses.entry(name).or_insert_with_key(|name| {
-            let bus = BusState::new(name.clone());
+            let bus = BusState::new(name.clone(), Arc::clone(&self.groups));
             for peer in replica.peers() {
                 for (id, wanted) in replica.view(peer).filter(|(_, wanted)| wanted.bus == *name) {
                     bus.set_remote(peer, wanted, Interest { id, epoch: wanted.epoch });
@@ -118,7 +122,7 @@ impl<P: Outlet> Registry<P> {
     /// The first bus of a node that nobody else has yet, so that it cannot be closed.
     #[cfg(feature = "testing")]
     pub(crate) fn open_new(&self, name: BusName) -> Arc<BusState<P>> {
-        let bus = Arc::new(BusState::new(name.clone()));
+        let bus = Arc::new(BusState::new(name.clone(), Arc::clone(&self.groups)));
         self.members().buses.insert(name, Arc::clone(&bus));
         bus
     }
@@ -126,7 +130,14 @@ impl<P: Outlet> Registry<P> {
     /// The nodes that are up and want the topic.
     pub(crate) fn subscribers(&self, bus: &BusState<P>, topic: &Topic) -> Vec<NodeId> {
         let remote = bus.index.matches(topic).remote;
-        remote.iter().filter(|(peer, _)| peer.is_up()).map(|(peer, _)| peer.id()).collect()
+        let up = remote.iter().filter(|(peer, _)| peer.is_up()).map(|(peer, _)| peer.id());
+        let mut nodes: Vec<NodeId> = up.collect();
+        for group in group_routes(&bus.members, topic) {
+            nodes.extend(group.peers().filter(|peer| peer.is_up()).map(Outlet::id));
+        }
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
     }
 
     /// Resolves when at least `nodes` nodes are up and want the topic.
@@ -190,6 +201,7 @@ impl<P: Outlet> Registry<P> {
             }
         }
         let trays = self.close_exchange(&mut members);
+        let shared = self.close_groups(&mut members);
         members.tell_all();
         let takers: Vec<_> = locals.iter().map(|(_, local)| local.takers()).collect();
         for takers in &takers {
@@ -210,6 +222,8 @@ impl<P: Outlet> Registry<P> {
         }
         self.presences.close();
         self.end_exchange(&trays);
+        shared.iter().for_each(|queue| self.end_member(queue));
+        self.groups.freed.notify_waiters();
         self.changed.notify_waiters();
         true
     }
@@ -220,6 +234,7 @@ impl<P: Outlet> Registry<P> {
         members.replica = Replica::default();
         members.buses.clear();
         drop(members);
+        self.groups.clear();
         self.presences.clear();
     }
 

@@ -285,6 +285,11 @@ impl SimPeer {
         lock(&self.pair.wire).is_up()
     }
 
+    /// All are as far from each other.
+    pub(crate) const fn is_near(&self) -> bool {
+        false
+    }
+
     pub(crate) fn rtt(&self) -> Option<Duration> {
         let wire = lock(&self.pair.wire);
         wire.is_up().then(|| wire.round_trip())

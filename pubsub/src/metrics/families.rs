@@ -246,6 +246,16 @@ pub(crate) const FAMILIES: &[Family] = &[
         help: "How long they waited in all",
         read: |m, tell| (tell.0)(&[], seconds(m.published.waited_us)),
     },
+    Family::counter(
+        "talkie_group_acknowledged_total",
+        "Messages acknowledged by a group's member",
+        |m, tell| {
+            tell.one(m.published.acknowledged);
+        },
+    ),
+    Family::counter("talkie_group_redelivered_total", "Messages given to another member", |m, tell| {
+        tell.one(m.published.redelivered);
+    }),
     // Delivering.
     Family::counter("talkie_deliveries_total", "Messages that came to subscriptions", |m, tell| {
         tell.one(m.deliveries.received);
@@ -326,12 +336,16 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("subscriptions", memory.subscriptions_bytes),
                 ("presence", memory.presence_bytes),
                 ("history", memory.history_bytes),
+                ("groups", memory.groups_bytes),
                 ("assembling", memory.assembling_bytes),
             ],
         );
     }),
     Family::gauge("talkie_subscriptions_waiting", "Deliveries not read yet, of all", |m, tell| {
         tell.one(m.memory.subscriptions_waiting);
+    }),
+    Family::gauge("talkie_group_waiting", "Messages for groups not acknowledged yet", |m, tell| {
+        tell.one(m.memory.groups_waiting);
     }),
     Family::gauge("talkie_assembling_waits", "Large messages that wait for memory", |m, tell| {
         tell.one(m.memory.assembling_waits);

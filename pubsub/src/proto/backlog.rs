@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
 
+use super::group::Mark;
 use super::headers::Headers;
 use crate::delivery::QueueLimits;
 use crate::topic::Topic;
@@ -40,6 +41,8 @@ pub struct Waiting {
     pub headers: Headers,
     /// What was published.
     pub payload: Bytes,
+    /// Of a message for one member of a group.
+    pub group: Option<Box<Mark>>,
 }
 
 /// What waits, in its place.

@@ -85,6 +85,11 @@ impl<P: Clone + Eq + Hash, L: Clone> Index<P, L> {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Something beside changed that is remembered together with what is matched here.
+    pub fn touch(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     /// Everything that wants the topic.
     pub fn matches(&self, topic: &Topic) -> Matches<P, L> {
         let mut matches = Matches { local: SmallVec::new(), remote: Vec::new() };

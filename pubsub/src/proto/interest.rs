@@ -7,6 +7,7 @@
 //! | 2 | epoch | id, epoch, asked |
 //! | 3 | remove | id |
 //! | 4 | add responder | as add: what it names wants requests, not messages |
+//! | 5 | add group member | id, epoch, bus, pattern, group: each of its messages is for one member |
 //!
 //! `asked` is one more than the epoch of the newest subscription that asked for history, 0 where none did, or where it is missing.
 
@@ -16,6 +17,7 @@ use std::hash::Hash;
 use talkie_transport::Interest;
 
 use super::replica::{ControlError, Entry, Item, Own, Replica, append, take};
+use crate::group::GroupName;
 use crate::topic::{BusName, Pattern};
 
 /// Most interests that one peer may have here; further ones are refused. A service has tens.
@@ -31,15 +33,19 @@ const ADD: u8 = 1;
 const EPOCH: u8 = 2;
 /// A kind of its own, so that whoever does not know it takes it for no subscriber.
 const ADD_RESPONDER: u8 = 4;
+/// Also a kind of its own: who does not know it gives a group nothing, instead of everything to all of it.
+const ADD_MEMBER: u8 = 5;
 
-/// What an interest is for. Both are announced alike, and never get what is meant for the other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// What an interest is for. All are announced alike, and none gets what is meant for another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Role {
     /// It takes what is published.
     #[default]
     Subscriber,
     /// It answers requests.
     Responder,
+    /// It takes, with others, what is published: each message goes to one of the group.
+    Member(GroupName),
 }
 
 /// A pattern on a bus that somebody wants.
@@ -66,7 +72,8 @@ impl Entry for Wanted {
     const MAX_BYTES: usize = MAX_INTEREST_BYTES;
 
     fn charge(&self) -> usize {
-        CHARGE + self.bus.as_str().len() + self.pattern.as_str().len()
+        let group = if let Role::Member(group) = &self.role { group.as_str().len() } else { 0 };
+        CHARGE + self.bus.as_str().len() + self.pattern.as_str().len() + group
     }
 
     fn continues(&self, before: &Self) -> bool {
@@ -79,11 +86,18 @@ impl Entry for Wanted {
     }
 
     fn write_add(&self, id: u64, fields: &mut Vec<u8>) -> u8 {
-        append(fields, &(id, self.epoch, self.bus.as_str(), self.pattern.as_str(), asked(self.asked)));
-        match self.role {
+        append(fields, &(id, self.epoch, self.bus.as_str(), self.pattern.as_str()));
+        let kind = match &self.role {
             Role::Subscriber => ADD,
             Role::Responder => ADD_RESPONDER,
-        }
+            Role::Member(group) => {
+                append(fields, &group.as_str());
+                // No member is given what was kept.
+                return ADD_MEMBER;
+            }
+        };
+        append(fields, &asked(self.asked));
+        kind
     }
 
     fn write_change(&self, id: u64, fields: &mut Vec<u8>) -> u8 {
@@ -93,16 +107,23 @@ impl Entry for Wanted {
 
     fn read(kind: u8, fields: &[u8], last: Option<&Self>) -> Result<Item<Self>, ControlError> {
         Ok(match kind {
-            ADD | ADD_RESPONDER => {
-                let role = if kind == ADD { Role::Subscriber } else { Role::Responder };
+            ADD | ADD_RESPONDER | ADD_MEMBER => {
                 let ((id, epoch, bus, pattern), rest) = take::<(u64, u64, &str, &str)>(fields)?;
+                let (role, asked) = match kind {
+                    ADD => (Role::Subscriber, take_asked(rest)?),
+                    ADD_RESPONDER => (Role::Responder, take_asked(rest)?),
+                    _ => {
+                        let group = take::<&str>(rest)?.0;
+                        (Role::Member(group.parse().map_err(|_| ControlError::Invalid(id))?), None)
+                    }
+                };
                 // Most interests of a node are on one bus: its name is held once.
                 let bus = match last {
                     Some(last) if last.bus.as_str() == bus => last.bus.clone(),
                     _ => bus.parse().map_err(|_| ControlError::Invalid(id))?,
                 };
                 let pattern = pattern.parse().map_err(|_| ControlError::Invalid(id))?;
-                Item::Add { id, entry: Self { bus, pattern, role, epoch, asked: take_asked(rest)? } }
+                Item::Add { id, entry: Self { bus, pattern, role, epoch, asked } }
             }
             EPOCH => {
                 let ((id, epoch), rest) = take::<(u64, u64)>(fields)?;
@@ -146,7 +167,7 @@ impl OwnInterests {
     /// One more subscription; the epoch is the one that it joined in.
     pub fn subscribe(&mut self, bus: &BusName, pattern: &Pattern, role: Role, history: bool) -> Interest {
         self.joins += 1;
-        let key = (bus.clone(), pattern.clone(), role);
+        let key = (bus.clone(), pattern.clone(), role.clone());
         if let Some(shared) = self.by_pattern.get_mut(&key)
             && let Some(own) = self.by_id.get_mut(&shared.id)
         {
@@ -168,7 +189,7 @@ impl OwnInterests {
     /// One subscription less; the interest itself, if that was its last. Unknown ids are ignored.
     pub fn unsubscribe(&mut self, id: u64) -> Option<Wanted> {
         let own = self.by_id.get(&id)?;
-        let key = (own.bus.clone(), own.pattern.clone(), own.role);
+        let key = (own.bus.clone(), own.pattern.clone(), own.role.clone());
         let shared = self.by_pattern.get_mut(&key)?;
         shared.subscriptions -= 1;
         if shared.subscriptions > 0 {
@@ -273,5 +294,21 @@ mod tests {
             Wanted::read(kind, &fields, None),
             Ok(Item::Change { id: 1, change: (2, Some(1)) })
         ));
+    }
+
+    #[test]
+    fn a_member_says_its_group() {
+        let (bus, pattern, group) = (BusName::default(), "a/*".parse().unwrap(), "workers".parse().unwrap());
+        let own = Wanted { bus, pattern, role: Role::Member(group), epoch: 3, asked: None };
+        let mut fields = Vec::new();
+        assert_eq!(own.write_add(7, &mut fields), ADD_MEMBER);
+        match Wanted::read(ADD_MEMBER, &fields, None) {
+            Ok(Item::Add { id: 7, entry }) => assert_eq!(entry, own),
+            other => panic!("{other:?}"),
+        }
+        fields.truncate(fields.len() - "workers".len() - 1);
+        assert!(matches!(Wanted::read(ADD_MEMBER, &fields, None), Err(ControlError::Malformed)));
+        append(&mut fields, &"");
+        assert!(matches!(Wanted::read(ADD_MEMBER, &fields, None), Err(ControlError::Invalid(7))));
     }
 }

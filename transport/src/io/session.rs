@@ -69,6 +69,8 @@ pub(crate) struct TakeUp {
     pub(crate) received: Option<(u64, u64)>,
     /// The peer had something of us, and no longer knows what.
     pub(crate) forgotten: bool,
+    /// It leads to this host.
+    pub(crate) near: bool,
 }
 
 /// One remote node.
@@ -78,6 +80,8 @@ pub(crate) struct Session {
     max_message: usize,
     name: Mutex<NodeName>,
     up: AtomicBool,
+    /// The newest link leads to this host.
+    near: AtomicBool,
     /// More than half of the outbox is taken: who publishes asks for room.
     tight: AtomicBool,
     /// Number of the link in use; 0 for none.
@@ -104,6 +108,7 @@ impl Session {
             max_message,
             name: Mutex::new(name),
             up: AtomicBool::new(false),
+            near: AtomicBool::new(false),
             tight: AtomicBool::new(false),
             current: AtomicU64::new(0),
             rtt_us: AtomicU64::new(0),
@@ -130,6 +135,10 @@ impl Session {
 
     pub(crate) fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_near(&self) -> bool {
+        self.near.load(Ordering::Relaxed)
     }
 
     pub(crate) fn current(&self) -> LinkNumber {
@@ -384,7 +393,7 @@ impl Session {
 
     /// Puts a new link in the place of the old one, which ends. Control frames may follow at once.
     pub(crate) fn take_up(&self, take_up: TakeUp) {
-        let TakeUp { mut link, adopt, name, peer_max, received, forgotten } = take_up;
+        let TakeUp { mut link, adopt, name, peer_max, received, forgotten, near } = take_up;
         *lock(&self.name) = name;
         let mut out = lock(&self.out);
         if let Some(old) = out.link.take() {
@@ -415,6 +424,7 @@ impl Session {
         link.push_control(Kind::Start, &body);
         link.started = true;
         self.current.store(link.number, Ordering::Release);
+        self.near.store(near, Ordering::Relaxed);
         self.up.store(true, Ordering::Release);
         out.link = Some(link);
         drop(out);

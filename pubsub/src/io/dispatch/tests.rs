@@ -20,6 +20,7 @@ use crate::topic::Topic;
 
 mod audience;
 mod exchange;
+mod groups;
 mod handlers;
 mod headers;
 mod history;
@@ -33,6 +34,7 @@ struct Fake(Arc<State>);
 struct State {
     id: NodeId,
     up: AtomicBool,
+    near: AtomicBool,
     rtt: Mutex<Option<Duration>>,
     room: Mutex<Room>,
     push: Mutex<Pushed>,
@@ -67,6 +69,10 @@ impl Outlet for Fake {
 
     fn is_up(&self) -> bool {
         self.0.up.load(Ordering::Relaxed)
+    }
+
+    fn is_near(&self) -> bool {
+        self.0.near.load(Ordering::Relaxed)
     }
 
     fn rtt(&self) -> Option<Duration> {
@@ -169,6 +175,7 @@ fn fake(n: u8) -> Fake {
     Fake(Arc::new(State {
         id: NodeId::from_bytes([n; 16]),
         up: AtomicBool::new(false),
+        near: AtomicBool::new(false),
         rtt: Mutex::default(),
         room: Mutex::new(Room::Free),
         push: Mutex::new(Pushed::Queued),

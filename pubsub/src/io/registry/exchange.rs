@@ -21,6 +21,7 @@ use crate::io::net::PeerSender;
 use crate::io::order::flow;
 use crate::io::outlet::Outlet;
 use crate::proto::exchange::{self, ASKER, Reach, Refusal};
+use crate::proto::group;
 use crate::proto::headers::Headers;
 use crate::proto::interest::Role;
 use crate::proto::replica::Own as _;
@@ -166,6 +167,9 @@ impl<P: Outlet> Registry<P> {
         headers: Headers,
         body: &Bytes,
     ) {
+        if group::is_group(body) {
+            return self.grouped(from, name, interests, headers, body);
+        }
         match exchange::decode(body) {
             Ok(exchange::Exchange::Request(request)) => {
                 self.requested(from, name, interests, headers, request);

@@ -7,7 +7,7 @@ use talkie_transport::Interest;
 
 use super::local::{Joined, Local, Seat, Takers};
 use super::{BusState, Registry, lock};
-use crate::error::Closed;
+use crate::error::{Closed, SubscribeError};
 use crate::io::handlers::Callee;
 use crate::io::outlet::Outlet;
 use crate::io::queue::Queue;
@@ -24,9 +24,13 @@ impl<P: Outlet> Registry<P> {
         own: NodeId,
         pattern: &Pattern,
         options: SubscribeOptions,
-    ) -> Result<(Seat, Arc<Queue>), Closed> {
+    ) -> Result<(Seat, Arc<Queue>), SubscribeError> {
+        let SubscribeOptions { limits, history, .. } = options;
+        if let Some(group) = options.group {
+            return Ok(self.join_group(bus, pattern, &group?, limits)?);
+        }
         let topic = if pattern.is_exact() { pattern.as_str().len() } else { 0 };
-        let (queue, history) = (Arc::new(Queue::new(options, topic)), options.history);
+        let queue = Arc::new(Queue::new(options, topic));
         let to = Arc::clone(&queue);
         let past = history.then_some((own, &*queue));
         let seat = self.join(bus, pattern, past, |takers, epoch, born| {

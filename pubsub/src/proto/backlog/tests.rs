@@ -16,6 +16,7 @@ fn message(from: u16, seq: u64, len: usize) -> Waiting {
         name: None,
         seq,
         payload: Bytes::from(vec![0; len]),
+        group: None,
     }
 }
 

@@ -55,6 +55,8 @@ impl Driver {
             tracing::info!(name: "talkie.peer.up", %id, %addr, link = %kind, "connected to {}", hello.name);
         }
         let local = stream.local_ip();
+        let there = canonical(addr).ip();
+        let near = kind == LinkKind::Unix || there.is_loopback() || local == Some(there);
         let at = if kind == LinkKind::Unix { addr } else { listens };
         let stream = Arc::new(stream);
         let link = LinkOut::new(offer.link, Arc::clone(&stream), seal);
@@ -67,6 +69,7 @@ impl Driver {
             peer_max: usize::try_from(hello.max_message).unwrap_or(usize::MAX),
             received: hello.received,
             forgotten: hello.forgotten,
+            near,
         });
         // It is told up before anything of it can arrive.
         self.drain();

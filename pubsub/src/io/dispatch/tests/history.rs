@@ -147,7 +147,7 @@ fn what_a_peer_kept_reaches_those_that_asked_and_are_new() {
     let node = Node::new();
     let peer = fake(1);
     let asking = SubscribeOptions::new().history(true);
-    let ((seat, first), (_, plain)) = (node.subscribe_with("a", asking), node.seat("a"));
+    let ((seat, first), (_, plain)) = (node.subscribe_with("a", asking.clone()), node.seat("a"));
     let (_, second) = node.subscribe_with("a", asking);
     node.link(&peer);
     let past = |interests: &[(u64, u64)], from, seq, topic: &str| {
