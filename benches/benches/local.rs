@@ -29,7 +29,7 @@ fn publish_and_take(bencher: Bencher<'_, '_>, subscriptions: usize) {
 }
 
 /// A node that looks for no other, and sends nothing.
-fn join_alone(runtime: &Runtime) -> Bus {
+pub(crate) fn join_alone(runtime: &Runtime) -> Bus {
     let config = Config::new(Secret::generate())
         .interfaces(["lo".parse().unwrap()])
         .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))

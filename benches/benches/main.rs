@@ -9,6 +9,7 @@
 //! | `envelope.rs` | encode and decode |
 //! | `heartbeat.rs` | to seal, open and refuse a beacon |
 //! | `local.rs` | publish until all subscriptions of the same process have it |
+//! | `publish.rs` | a publish beside its deliveries, and a subscription, among few and among 110,000 others |
 //!
 //! A sample is of many calls where one is as short as the clock is fine. No packet leaves
 //! the process. Figures drift with the machine and the hour: compare those of one run.
@@ -21,6 +22,7 @@ mod heartbeat;
 mod local;
 mod matching;
 mod outbox;
+mod publish;
 mod records;
 
 fn main() {

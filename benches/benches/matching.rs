@@ -10,8 +10,8 @@ use talkie_pubsub::proto::index::Index;
 use talkie_pubsub::{Pattern, Topic};
 use talkie_transport::Interest;
 
-const EXACT: usize = 100_000;
-const WILD: usize = 10_000;
+pub(crate) const EXACT: usize = 100_000;
+pub(crate) const WILD: usize = 10_000;
 /// Peers that share the interests between them.
 const PEERS: usize = 100;
 /// Coprime to both, so that one after the other is not next to it in memory.
@@ -25,16 +25,24 @@ type Orders = Index<Peer, ()>;
 type Wanted = (Peer, Pattern, Interest);
 
 fn exact() -> Vec<Wanted> {
-    wanted(EXACT, |n| format!("orders/{n}/new"))
+    wanted(EXACT, exact_pattern)
+}
+
+fn wild() -> Vec<Wanted> {
+    wanted(WILD, wild_pattern)
+}
+
+pub(crate) fn exact_pattern(n: usize) -> String {
+    format!("orders/{n}/new")
 }
 
 /// A third each: one segment open, all behind, and the first.
-fn wild() -> Vec<Wanted> {
-    wanted(WILD, |n| match n % 3 {
+pub(crate) fn wild_pattern(n: usize) -> String {
+    match n % 3 {
         0 => format!("shops/{n}/*"),
         1 => format!("shops/{n}/**"),
         _ => format!("*/{n}/closed"),
-    })
+    }
 }
 
 fn wanted(count: usize, pattern: impl Fn(usize) -> String) -> Vec<Wanted> {

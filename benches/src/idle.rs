@@ -34,7 +34,12 @@ pub(crate) fn run() {
 }
 
 pub(crate) fn status_kib(node: &Process, field: &str) -> f64 {
-    let status = read_to_string(format!("/proc/{}/status", node.pid())).expect("it lives");
+    kib_of(node.pid(), field)
+}
+
+/// The same of any process.
+pub(crate) fn kib_of(pid: u32, field: &str) -> f64 {
+    let status = read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the kernel tells it");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }

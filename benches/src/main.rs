@@ -13,8 +13,11 @@ mod command;
 mod detect;
 mod fanout;
 mod idle;
+mod interests;
 mod large;
 mod mesh;
+mod present;
+mod request;
 mod role;
 mod start;
 mod stats;
@@ -35,6 +38,9 @@ fn main() {
         Some("idle") => idle::run(),
         Some("fanout") => fanout::run(rounds(5)),
         Some("large") => large::run(rounds(5)),
+        Some("interests") => interests::run(rounds(5)),
+        Some("presence") => present::run(rounds(5)),
+        Some("request") => request::run(rounds(5)),
         Some("mesh") => mesh::run(number(1, 16), number(2, 5)),
         // What the processes that the others start do.
         Some("role") => role::run(&words[1..]),
@@ -44,6 +50,9 @@ fn main() {
             idle::run();
             fanout::run(5);
             large::run(5);
+            interests::run(5);
+            present::run(5);
+            request::run(5);
         }
         Some(other) => {
             eprintln!("there is no measurement `{other}`: start, detect, idle, fanout, large, mesh");

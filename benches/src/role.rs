@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::stats::now_ns;
+use crate::{present, request};
 
 const PAYLOAD: usize = 64;
 /// Bytes of a large message.
@@ -28,6 +29,11 @@ pub(crate) fn run(words: &[&str]) {
             "talkie-pub" => talkie_pub(number(1) as usize, number(2), number(3)).await,
             "large-sub" => large_sub().await,
             "large-pub" => large_pub(number(1), number(2)).await,
+            "present" => present::role().await,
+            "talkie-answer" => request::talkie_answer().await,
+            "talkie-ask" => request::talkie_ask(words.len() - 1).await,
+            "tcp-answer" => request::tcp_answer().await,
+            "tcp-ask" => request::tcp_ask(&words[1..]).await,
             "tcp-sub" => tcp_sub(words[1]).await,
             "tcp-pub" => tcp_pub(number(1) as usize, number(2), number(3)).await,
             other => panic!("there is no role {other}"),
@@ -35,7 +41,7 @@ pub(crate) fn run(words: &[&str]) {
     });
 }
 
-async fn join() -> Bus {
+pub(crate) async fn join() -> Bus {
     Config::from_env().expect("the measurement sets it").join().await.expect("it joins")
 }
 
@@ -86,7 +92,7 @@ fn note(payload: &[u8], latencies: &mut Vec<u64>) -> bool {
     (latencies.len() as u64) < count
 }
 
-fn tell(latencies: &[u64]) {
+pub(crate) fn tell(latencies: &[u64]) {
     println!("{}", json!({"event": "latencies", "ns": latencies}));
 }
 
