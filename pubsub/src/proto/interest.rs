@@ -20,11 +20,12 @@ use super::replica::{ControlError, Entry, Item, Own, Replica, append, take};
 use crate::group::GroupName;
 use crate::topic::{BusName, Pattern};
 
-/// Most interests that one peer may have here; further ones are refused. A service has tens.
-pub const MAX_INTERESTS: usize = 65_536;
+/// Most interests that one peer may have here; further ones are refused. A service has tens; a gateway, which subscribes for
+/// each of its clients, may have a hundred thousand.
+pub const MAX_INTERESTS: usize = 131_072;
 
-/// Most memory that one peer's interests may take here, in bytes, [`CHARGE`] included.
-pub const MAX_INTEREST_BYTES: usize = 16 * 1024 * 1024;
+/// Most memory that one peer's interests may take here, in bytes, [`CHARGE`] included: so many with texts of 64 bytes.
+pub const MAX_INTEREST_BYTES: usize = 32 * 1024 * 1024;
 
 /// What one interest is charged besides its texts, in bytes: the entry, two allocations, its place in the index.
 pub const CHARGE: usize = 192;
