@@ -29,8 +29,8 @@ pub struct Index<P: Eq + Hash, L> {
 #[derive(Debug)]
 struct Wants<P, L> {
     local: Option<L>,
-    /// At most one entry per peer.
-    remote: Vec<(P, Interest)>,
+    /// At most one entry per peer. Most patterns are wanted by one: that takes no allocation.
+    remote: SmallVec<[(P, Interest); 1]>,
 }
 
 /// What one topic goes to.
@@ -50,7 +50,7 @@ impl<P: Eq + Hash, L> Default for Index<P, L> {
 
 impl<P, L> Default for Wants<P, L> {
     fn default() -> Self {
-        Self { local: None, remote: Vec::new() }
+        Self { local: None, remote: SmallVec::new() }
     }
 }
 
