@@ -198,7 +198,7 @@ pub struct RefusedStats {
     pub mismatched: u64,
     /// Announcements of subscriptions and of presence that are none.
     pub control: u64,
-    /// Peers of which some subscriptions were refused, since they have more than 131,072, or than fit in 32 MiB.
+    /// Peers of which some subscriptions were refused, since they have more than 131,072, or than fit in 64 MiB.
     pub subscribers: u64,
     /// Peers of which some presence was refused, since they track more than 65,536 keys, or than fit in 64 MiB.
     pub trackers: u64,

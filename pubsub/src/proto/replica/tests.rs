@@ -154,15 +154,25 @@ fn a_peer_that_announces_too_much_is_refused_once_and_kept() {
 }
 
 #[test]
+fn a_gateway_of_a_hundred_thousand_is_taken_whole() {
+    let (mut a, mut b) = linked();
+    for n in 0..100_000 {
+        a.subscribe(&bus("default"), &pattern(&format!("clients/of/the/gateway/{n:06}/inbox")));
+    }
+    settle(&mut a, &mut b);
+    assert_eq!((b.view(&0).count(), b.refused(&0)), (100_000, 0));
+}
+
+#[test]
 fn bytes_are_bounded_too() {
     let (mut a, mut b) = linked();
     let long = "x".repeat(240);
-    for n in 0..80_000 {
-        a.subscribe(&bus("x"), &pattern(&format!("{long}/{n:05}")));
+    for n in 0..120_000 {
+        a.subscribe(&bus("x"), &pattern(&format!("{long}/{n:06}")));
     }
     settle(&mut a, &mut b);
     let taken = b.view(&0).count();
-    assert!(taken < 80_000 && taken * (CHARGE + 1 + 246) <= MAX_INTEREST_BYTES, "{taken}");
+    assert!(taken < 120_000 && taken * (CHARGE + 1 + 247) <= MAX_INTEREST_BYTES, "{taken}");
     b.handle_forgotten(&0);
 }
 
