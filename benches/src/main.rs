@@ -1,6 +1,6 @@
 //! Prints the figures that Talkie is held to, measured on this machine over real processes on loopback.
 //!
-//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout|large] [ROUNDS]`, or
+//! `cargo build --release --workspace && target/release/numbers [start|detect|idle|fanout|large|interests|presence|request] [ROUNDS]`, or
 //! `target/release/numbers mesh [NODES] [ROUNDS]`
 //!
 //! All traffic stays on the loopback interface. Absolute figures drift with the machine and the hour: compare the
@@ -55,7 +55,10 @@ fn main() {
             request::run(5);
         }
         Some(other) => {
-            eprintln!("there is no measurement `{other}`: start, detect, idle, fanout, large, mesh");
+            eprintln!(
+                "there is no measurement `{other}`: start, detect, idle, fanout, large, interests, presence, \
+                 request, mesh"
+            );
             std::process::exit(2);
         }
     }

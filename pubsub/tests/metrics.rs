@@ -165,7 +165,11 @@ async fn links_members_and_large_messages_are_counted() {
         assert_eq!((links.linked, links.up, links.told_up, metrics.peers.len()), (2, 2, 2, 2), "{links:?}");
         assert_eq!(links.made - links.replaced, 2, "{links:?}");
         assert_eq!((links.refused_secret, links.ended_invalid, links.turned_away), (0, 0, 0), "{links:?}");
-        assert!(metrics.discovery.sent > 0 && metrics.discovery.rejected_auth == 0);
+        assert!(
+            metrics.discovery.sent > 0 && metrics.discovery.rejected_auth == 0,
+            "{:?}",
+            metrics.discovery
+        );
     }
     drop(c);
     let gone = async {

@@ -19,7 +19,9 @@ pub(crate) struct Mesh {
 impl Mesh {
     pub(crate) fn new() -> Self {
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let v4 = Some(SocketAddrV4::new(Ipv4Addr::new(239, 255, 82, 55), free));
+        // An address of this process's own: a port that was free may be another's a moment later.
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let v4 = Some(SocketAddrV4::new(Ipv4Addr::new(239, 255, high, low), free));
         Self { secret: Secret::generate(), groups: Groups { v4, v6: None } }
     }
 
