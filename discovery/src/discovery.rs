@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::event::Event;
 use crate::io::driver;
-use crate::keys::HeartbeatKey;
+use crate::keyring::Keyring;
 use crate::node::Announcement;
 use crate::reach::Reach;
 use crate::stats::{Counters, Stats, StatsReader};
@@ -26,6 +26,7 @@ pub struct Discovery {
     partners: Vec<watch::Sender<bool>>,
     reach: watch::Receiver<Arc<Reach>>,
     counters: Arc<Counters>,
+    keys: watch::Sender<Keyring>,
     driver: Option<JoinHandle<()>>,
     // Ends everything at once when this handle goes.
     _abandon: DropGuard,
@@ -58,17 +59,22 @@ impl Discovery {
     ///
     /// # Errors
     /// No runtime; the interfaces can not be told; a chosen one does not exist.
-    pub fn start(config: Config, key: HeartbeatKey, who: Announcement) -> Result<(Self, Events), StartError> {
+    pub fn start(
+        config: Config,
+        keys: impl Into<Keyring>,
+        who: Announcement,
+    ) -> Result<(Self, Events), StartError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let reach = Arc::new(Reach::look(&config.interfaces)?);
         let (reach_now, reach) = watch::channel(reach);
         let (partners, linked) = config.partners.iter().map(|_| watch::channel(false)).unzip();
         let counters = Arc::new(Counters::default());
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let (keys, keys_now) = watch::channel(keys.into());
         let (found_tx, found) = mpsc::channel(driver::EVENTS);
         let start = driver::Start {
             config,
-            key,
+            keys: keys_now,
             who,
             linked,
             reach: reach_now,
@@ -78,7 +84,7 @@ impl Discovery {
             found: found_tx,
         };
         let driver = Some(runtime.spawn(driver::run(start)));
-        let handle = Self { stop, partners, reach, counters, driver, _abandon: abandon.drop_guard() };
+        let handle = Self { stop, partners, reach, counters, keys, driver, _abandon: abandon.drop_guard() };
         Ok((handle, Events { found }))
     }
 
@@ -88,6 +94,12 @@ impl Discovery {
         if let Some(known) = self.partners.get(partner) {
             known.send_if_modified(|now| std::mem::replace(now, linked) != linked);
         }
+    }
+
+    /// From now on heartbeats are sealed with the first of these keys, and opened with any of them. A burst of heartbeats
+    /// tells those that knew only one of them.
+    pub fn rekey(&self, keys: Keyring) {
+        self.keys.send_replace(keys);
     }
 
     /// The interfaces in use, now and whenever they change.

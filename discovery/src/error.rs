@@ -66,7 +66,7 @@ pub enum SecretFileError {
         error: io::Error,
     },
     /// The file is over 64 KiB: no secret file, but a mistaken path.
-    #[error("the secret file {} is over 64 KiB: it should hold one line", .0.display())]
+    #[error("the secret file {} is over 64 KiB: it should hold a line or a few", .0.display())]
     TooLarge(PathBuf),
     /// The file is not UTF-8.
     #[error("the secret file {} is not UTF-8 text", .0.display())]
@@ -74,13 +74,24 @@ pub enum SecretFileError {
     /// The file holds blanks at most.
     #[error("the secret file {} holds no secret: make one with `talkie keygen`", .0.display())]
     Empty(PathBuf),
-    /// More than one line with a secret.
+    /// More secrets than [`Secrets::MAX`](crate::Secrets::MAX).
     #[error(
-        "the secret file {} holds a second secret: changing from one to another (rotation) is not built yet, keep one line",
+        "the secret file {} holds more than 4 secrets: keep the one to send under first, then those that others still use",
         .0.display()
     )]
-    Several(PathBuf),
-    /// The line is no secret.
+    TooMany(PathBuf),
+    /// Several lines, one of which looks like a comment: it would be a passphrase that anybody may guess.
+    #[error(
+        "the secret file {}, line {line}: a secret file has no comments, and `#` begins none: remove the line",
+        path.display()
+    )]
+    Comment {
+        /// The file.
+        path: PathBuf,
+        /// The line, 1 for the first.
+        line: usize,
+    },
+    /// The one line is no secret.
     #[error("the secret file {}: {error}", path.display())]
     Secret {
         /// The file.
@@ -88,7 +99,22 @@ pub enum SecretFileError {
         /// What is wrong with its line.
         error: SecretError,
     },
+    /// One of several lines is no secret.
+    #[error("the secret file {}, line {line}: {error}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, 1 for the first.
+        line: usize,
+        /// What is wrong with it.
+        error: SecretError,
+    },
 }
+
+/// More secrets than [`Secrets::MAX`](crate::Secrets::MAX).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a mesh has at most 4 secrets at once")]
+pub struct TooManySecrets;
 
 /// A text is no [`Partner`](crate::Partner), or no list of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::host::HostMark;
+use crate::keys::SecretMark;
 use crate::node::{NodeId, NodeName};
 
 /// What discovery found. All of it is a hint of whom to dial: only a link makes a member.
@@ -24,6 +25,8 @@ pub enum Event {
         /// Whether it has probably heard this node too: this node has sent a heartbeat since it first heard that
         /// node, or within 20 ms before.
         mutual: bool,
+        /// The secret that its last heartbeat was sealed under, which it thus accepts.
+        secret: SecretMark,
     },
     /// Another node said goodbye.
     Left {

@@ -36,6 +36,8 @@ enum Use {
     Link,
     /// For people to compare two machines by eye.
     Check,
+    /// For members to tell each other which secrets they hold.
+    Mark,
 }
 
 impl Use {
@@ -44,6 +46,7 @@ impl Use {
             Self::Heartbeat => b"talkie/1 heartbeat",
             Self::Link => b"talkie/1 link psk",
             Self::Check => b"talkie/1 check word",
+            Self::Mark => b"talkie/1 secret mark",
         }
     }
 }
@@ -57,6 +60,8 @@ pub struct MeshKeys {
     pub link: LinkPsk,
     /// A short word for people to compare.
     pub check: CheckWord,
+    /// Names the secret among members.
+    pub mark: SecretMark,
 }
 
 impl MeshKeys {
@@ -76,7 +81,9 @@ impl MeshKeys {
         expand(&prk, Use::Link, &mut link.0);
         let mut check = [0; 2];
         expand(&prk, Use::Check, &mut check);
-        Self { heartbeat, link, check: CheckWord(check) }
+        let mut mark = [0; SecretMark::LEN];
+        expand(&prk, Use::Mark, &mut mark);
+        Self { heartbeat, link, check: CheckWord(check), mark: SecretMark(mark) }
     }
 }
 
@@ -123,6 +130,35 @@ pub struct CheckWord([u8; 2]);
 impl fmt::Display for CheckWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04x}", u16::from_be_bytes(self.0))
+    }
+}
+
+/// Names a secret, and shows nothing of it: what members that are linked tell each other of those they hold. It proves
+/// nothing, for whoever is told it can repeat it.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+pub struct SecretMark([u8; Self::LEN]);
+
+impl SecretMark {
+    /// Bytes in a mark: two of the few secrets of a mesh are alike with a chance of 2⁻⁶⁴.
+    pub const LEN: usize = 8;
+
+    /// A mark from its bytes, as they stand on the wire.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as they stand on the wire.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+/// Not shown: it lets passphrases be guessed, as a heartbeat does, and logs go further than heartbeats.
+impl fmt::Debug for SecretMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretMark")
     }
 }
 

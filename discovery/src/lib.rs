@@ -10,6 +10,7 @@
 //! | [`Discovery`], [`Events`] | the handle: start, events, stop |
 //! | [`Config`], [`Partner`], [`Groups`], [`InterfaceSpec`] | what a user may choose |
 //! | [`Secret`], [`MeshKeys`] | what a mesh shares, and all keys made of it |
+//! | [`Secrets`], [`Keyring`] | the same while it changes from one to another |
 //! | [`NodeId`], [`NodeName`] | who a node is |
 //! | [`HostMark`] | which host it is on |
 //! | [`Reach`], [`Interface`] | what this host can reach |
@@ -23,23 +24,27 @@ mod event;
 mod host;
 #[allow(clippy::disallowed_methods)]
 mod io;
+mod keyring;
 mod keys;
 mod node;
 pub mod proto;
 mod reach;
 mod secret;
+mod secrets;
 mod stats;
 
 pub use config::{Config, DEFAULT_PORT, Groups, Host, HostName, InterfaceSpec, Partner, Scope, Via};
 pub use discovery::{Discovery, Events};
 pub use error::{
     GroupError, InterfaceError, InterfaceSpecError, NodeIdError, NodeNameError, PartnerError, SecretError,
-    SecretFileError, StartError,
+    SecretFileError, StartError, TooManySecrets,
 };
 pub use event::Event;
 pub use host::HostMark;
-pub use keys::{CheckWord, HeartbeatKey, LinkPsk, MeshKeys};
+pub use keyring::Keyring;
+pub use keys::{CheckWord, HeartbeatKey, LinkPsk, MeshKeys, SecretMark};
 pub use node::{Announcement, NodeId, NodeName};
 pub use reach::{Interface, Reach};
 pub use secret::Secret;
+pub use secrets::Secrets;
 pub use stats::{Stats, StatsReader};

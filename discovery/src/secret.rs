@@ -1,15 +1,12 @@
 //! What the members of a mesh share.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
 use data_encoding::BASE32_NOPAD;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::error::{SecretError, SecretFileError};
+use crate::error::SecretError;
 
 /// How a generated secret begins, so that a mistyped one is told from a passphrase.
 const PREFIX: &str = "tk1-";
@@ -28,9 +25,6 @@ const CHECKSUM_LABEL: &[u8] = b"talkie/1 secret checksum";
 
 /// Characters in the shortest passphrase (CONTRACT: below it no stretching helps).
 const MIN_PASSPHRASE: usize = 8;
-
-/// Bytes in the largest secret file: far beyond any passphrase, and small enough to read at once.
-const MAX_FILE: u64 = 64 * 1024;
 
 /// zxcvbn's score below which a passphrase is called weak: 3 is "safely unguessable" for an offline attack
 /// with a slow hash, which is what a captured heartbeat allows.
@@ -82,38 +76,6 @@ impl Secret {
         let secret = Self(Form::Generated(random));
         random.zeroize();
         secret
-    }
-
-    /// Reads the one secret in a file: one secret a line, blanks around it trimmed, empty lines skipped.
-    ///
-    /// Warns where others than the owner may read the file, unless a service manager or a container's runtime keeps
-    /// it there (below `$CREDENTIALS_DIRECTORY` or `/run/secrets`): they guard it by other means than its mode.
-    ///
-    /// # Errors
-    /// A file that can not be read, is over 64 KiB, is not UTF-8, or holds no or no valid secret, or a second
-    /// one (rotation is not built yet).
-    pub fn read_file(path: &Path) -> Result<Self, SecretFileError> {
-        let read = |error| SecretFileError::Read { path: path.to_owned(), error };
-        let file = File::open(path).map_err(read)?;
-        // One allocation, so that no copy is left behind by growing.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize + 1));
-        (&file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(read)?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(SecretFileError::TooLarge(path.to_owned()));
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| SecretFileError::NotText(path.to_owned()))?;
-        // Some editors begin a text file with a byte order mark, which is no part of the secret.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let first = lines.next().ok_or_else(|| SecretFileError::Empty(path.to_owned()))?;
-        if lines.next().is_some() {
-            return Err(SecretFileError::Several(path.to_owned()));
-        }
-        let secret =
-            Self::parse(first).map_err(|error| SecretFileError::Secret { path: path.to_owned(), error })?;
-        // Only of a file that is used: a bad one is told in one line.
-        warn_of_readers(&file, path);
-        Ok(secret)
     }
 
     /// The secret as it is written down: `tk1-…`, or the passphrase. Wiped when dropped; print it only where
@@ -191,31 +153,6 @@ fn checksum(random: &[u8; RANDOM_LEN]) -> [u8; CHECKSUM_LEN] {
     let digest = Sha256::new().chain_update(CHECKSUM_LABEL).chain_update(random).finalize();
     digest.first_chunk().copied().unwrap_or_default()
 }
-
-#[cfg(unix)]
-fn warn_of_readers(file: &File, path: &Path) {
-    use std::os::unix::fs::MetadataExt;
-    if let Ok(meta) = file.metadata()
-        && meta.is_file()
-        && meta.mode() & 0o077 != 0
-        && !is_kept(path)
-    {
-        let path = path.display();
-        tracing::warn!(name: "talkie.secret.readable", "other users of this host may read the secret file {path}: chmod 600 keeps it secret");
-    }
-}
-
-/// systemd shows a credential as 0440 where an access list lets its one user read it, and its folder shuts out the
-/// others; Docker, Podman and Kubernetes show secrets as 0444, in a container where nobody else is.
-#[cfg(unix)]
-fn is_kept(path: &Path) -> bool {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
-    let inside = |folder: &Path| folder.is_absolute() && path.starts_with(folder);
-    credentials.is_some_and(|folder| inside(Path::new(&folder))) || inside(Path::new("/run/secrets"))
-}
-
-#[cfg(not(unix))]
-fn warn_of_readers(_: &File, _: &Path) {}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use talkie_discovery::{
-    Announcement, Config, Discovery, Event, Events, Groups, HeartbeatKey, MeshKeys, NodeId, Secret,
+    Announcement, Config, Discovery, Event, Events, Groups, Keyring, MeshKeys, NodeId, Secret, Secrets,
 };
 use tokio::time::timeout;
 
@@ -17,8 +17,8 @@ fn group() -> Groups {
     format!("239.255.82.55:{}", fastrand::u16(20_000..60_000)).parse().unwrap()
 }
 
-fn key() -> HeartbeatKey {
-    MeshKeys::derive(&Secret::generate()).heartbeat
+fn key() -> MeshKeys {
+    MeshKeys::derive(&Secret::generate())
 }
 
 fn who(id: u8, listen: &str) -> Announcement {
@@ -26,7 +26,7 @@ fn who(id: u8, listen: &str) -> Announcement {
     Announcement { id: NodeId::from_bytes([id; 16]), name, listen: listen.parse().unwrap(), host: None }
 }
 
-fn start(groups: Groups, key: &HeartbeatKey, who: Announcement) -> (Discovery, Events) {
+fn start(groups: Groups, key: &MeshKeys, who: Announcement) -> (Discovery, Events) {
     let config = Config { groups, interfaces: vec!["lo".parse().unwrap()], ..Config::default() };
     Discovery::start(config, key.clone(), who).unwrap()
 }
@@ -109,6 +109,38 @@ async fn another_secret_sees_nothing() {
     while let Ok(event) = timeout(Duration::from_millis(1), of_one.recv()).await {
         assert!(!format!("{event:?}").contains("02020202"), "{event:?}");
     }
+}
+
+#[tokio::test]
+async fn a_change_of_the_secret_step_by_step_loses_nobody() {
+    let group = group();
+    let (old, new) = (Secret::generate(), Secret::generate());
+    let ring = |first: &Secret, second: &Secret| {
+        Keyring::derive(&Secrets::from(first.clone()).and(second.clone()).unwrap())
+    };
+    let (one, mut of_one) = start(group, &MeshKeys::derive(&old), who(1, "127.0.0.1:4001"));
+    let (two, mut of_two) = start(group, &MeshKeys::derive(&new), who(2, "127.0.0.1:4002"));
+    seen_none(&one, &mut of_one).await;
+    // The first accepts the new one, too: it hears the second, which does not hear it.
+    one.rekey(ring(&old, &new));
+    seen(&mut of_one, 2).await;
+    assert_eq!(two.stats().fresh, 0);
+    one.rekey(ring(&new, &old));
+    seen(&mut of_two, 1).await;
+    one.rekey(MeshKeys::derive(&new).into());
+    while of_two.try_recv().is_some() {}
+    seen(&mut of_two, 1).await;
+}
+
+/// Waits until it has refused a heartbeat, and heard none.
+async fn seen_none(node: &Discovery, events: &mut Events) {
+    timeout(LIMIT, async {
+        while node.stats().rejected_auth == 0 {
+            assert_eq!(timeout(Duration::from_millis(10), events.recv()).await.ok(), None);
+        }
+    })
+    .await
+    .expect("it hears the other");
 }
 
 #[tokio::test]

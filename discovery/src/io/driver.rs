@@ -16,12 +16,12 @@ use super::sender::{Sender, Which};
 use super::socket::{GroupSocket, Sockets};
 use crate::config::Config;
 use crate::event::Event;
-use crate::keys::HeartbeatKey;
+use crate::keyring::Keyring;
 use crate::node::Announcement;
 use crate::proto::addresses::admitted;
 use crate::proto::announcer::{Announcer, Pulse};
 use crate::proto::lookout::Lookout;
-use crate::proto::open::{Opener, Refusal};
+use crate::proto::open::{Opened, Opener, Refusal};
 use crate::proto::removed::Removed;
 use crate::proto::roster::{Heard, Roster};
 use crate::proto::silence::{self, Finding};
@@ -44,7 +44,7 @@ const SILENCE: Duration = Duration::from_secs(8);
 /// What [`Driver`] is started with.
 pub(crate) struct Start {
     pub(crate) config: Config,
-    pub(crate) key: HeartbeatKey,
+    pub(crate) keys: watch::Receiver<Keyring>,
     pub(crate) who: Announcement,
     pub(crate) linked: Vec<watch::Receiver<bool>>,
     pub(crate) reach: watch::Sender<Arc<Reach>>,
@@ -59,7 +59,7 @@ pub(crate) struct Start {
 /// Everything that the loop owns.
 pub(crate) struct Driver {
     config: Config,
-    key: HeartbeatKey,
+    keys: watch::Receiver<Keyring>,
     who: Announcement,
     reach: watch::Sender<Arc<Reach>>,
     counters: Arc<Counters>,
@@ -84,7 +84,7 @@ pub(crate) struct Driver {
 
 /// Runs discovery until it is told to stop, or to end.
 pub(crate) async fn run(start: Start) {
-    let Start { config, key, who, linked, reach, counters, stop, abandon, found } = start;
+    let Start { config, keys, who, linked, reach, counters, stop, abandon, found } = start;
     let partners = linked.clone();
     let mut followers = JoinSet::new();
     for (number, (partner, linked)) in config.partners.iter().zip(linked).enumerate() {
@@ -99,9 +99,10 @@ pub(crate) async fn run(start: Start) {
         followers.spawn(follower.run());
     }
     let now = Instant::now();
+    let first = keys.borrow().clone();
     let driver = Driver {
         announcer: Announcer::new(now),
-        opener: Opener::new(key.clone(), config.groups),
+        opener: Opener::new(first, config.groups),
         roster: Roster::new(who.id),
         sockets: Sockets::default(),
         notices: Notices::default(),
@@ -115,7 +116,7 @@ pub(crate) async fn run(start: Start) {
         again: None,
         waits_for_network: false,
         config,
-        key,
+        keys,
         who,
         reach,
         counters,
@@ -140,6 +141,7 @@ impl Driver {
             if leaving && self.announcer.poll_timeout().is_none() {
                 return;
             }
+            let wake = self.poll_timeout();
             tokio::select! {
                 () = stop.cancelled(), if !leaving => {
                     leaving = true;
@@ -163,10 +165,11 @@ impl Driver {
                     // Nobody reads any more, but the others still want to know that we are here.
                     Err(_) => heeded = false,
                 },
+                Ok(()) = self.keys.changed() => self.handle_rekey(Instant::now()),
                 noticed = noticed(self.kernel.as_ref()), if !self.lookout.is_roused() => {
                     self.handle_noticed(noticed);
                 }
-                () = tokio::time::sleep_until(self.poll_timeout().into()) => {}
+                () = tokio::time::sleep_until(wake.into()) => {}
             }
         }
     }
@@ -209,8 +212,9 @@ impl Driver {
 
     fn send(&mut self, which: Which, pulse: Pulse, now: Instant) {
         let reach = Arc::clone(&self.reach.borrow());
+        let keys = self.keys.borrow().clone();
         let mut sender = Sender {
-            key: &self.key,
+            key: &keys.first().heartbeat,
             who: &self.who,
             reach: &reach,
             counters: &self.counters,
@@ -221,6 +225,12 @@ impl Driver {
         }
         let unready = self.sockets.all.iter().any(|socket| socket.unready);
         self.again = unready.then(|| (now + AGAIN, pulse));
+    }
+
+    /// Who accepts only what is first now has not heard this node yet.
+    fn handle_rekey(&mut self, now: Instant) {
+        self.opener.handle_rekey(self.keys.borrow_and_update().clone());
+        self.announcer.handle_network_change(now);
     }
 
     fn listen_to_kernel(&mut self, now: Instant) {
@@ -345,8 +355,8 @@ impl Driver {
         let Some(socket) = self.sockets.all.get(came.socket) else {
             return;
         };
-        let beacon = match self.opener.handle_datagram(now, came.source, socket.group, bytes) {
-            Ok(beacon) => beacon,
+        let Opened { beacon, secret } = match self.opener.handle_datagram(now, came.source, socket.group, bytes) {
+            Ok(opened) => opened,
             Err(refusal) => return counter(counters, refusal).add(),
         };
         let reach = Arc::clone(&self.reach.borrow());
@@ -354,7 +364,7 @@ impl Driver {
             .interface(socket.index())
             .map(|interface| admitted(&beacon.addrs, beacon.port, came.source, interface, &reach))
             .unwrap_or_default();
-        let heard = self.roster.handle_beacon(now, socket.way(), &beacon, addrs);
+        let heard = self.roster.handle_beacon(now, socket.way(), secret, &beacon, addrs);
         match heard {
             Heard::Own => counters.own.add(),
             Heard::Copy => counters.copies.add(),

@@ -12,7 +12,8 @@ use self::rate::Rates;
 use super::beacon::{BODY_LEN, Beacon};
 use super::seal::{DATAGRAM_LEN, Datagram, MAGIC, NONCE_LEN, associated};
 use crate::config::Groups;
-use crate::keys::HeartbeatKey;
+use crate::keyring::Keyring;
+use crate::keys::{HeartbeatKey, SecretMark};
 
 /// Why a datagram is refused, in the order of the checks.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -32,22 +33,37 @@ pub enum Refusal {
     Malformed,
 }
 
+/// What a datagram held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The heartbeat.
+    pub beacon: Beacon,
+    /// The secret that it was sealed under.
+    pub secret: SecretMark,
+}
+
 /// Opens datagrams, of many sources and of anybody.
 ///
 /// One verb, [`handle_datagram`](Self::handle_datagram), which answers at once; beside it
-/// [`handle_proven`](Self::handle_proven), by which sources come to be known. It has no timers.
+/// [`handle_proven`](Self::handle_proven), by which sources come to be known, and [`handle_rekey`](Self::handle_rekey). It has
+/// no timers.
 #[derive(Debug)]
 pub struct Opener {
-    key: HeartbeatKey,
+    keys: Keyring,
     groups: Groups,
     rates: Rates,
 }
 
 impl Opener {
-    /// One for the mesh of `key` on `groups`.
+    /// One for the mesh of `keys` on `groups`.
     #[must_use]
-    pub fn new(key: HeartbeatKey, groups: Groups) -> Self {
-        Self { key, groups, rates: Rates::default() }
+    pub fn new(keys: Keyring, groups: Groups) -> Self {
+        Self { keys, groups, rates: Rates::default() }
+    }
+
+    /// From now on these are accepted, and no others.
+    pub fn handle_rekey(&mut self, keys: Keyring) {
+        self.keys = keys;
     }
 
     /// Reads the datagram that came from `source` to `group`.
@@ -61,7 +77,7 @@ impl Opener {
         source: IpAddr,
         group: SocketAddr,
         datagram: &[u8],
-    ) -> Result<Beacon, Refusal> {
+    ) -> Result<Opened, Refusal> {
         let datagram: &Datagram = datagram.try_into().map_err(|_| Refusal::Size)?;
         if !datagram.starts_with(&MAGIC) {
             return Err(Refusal::Magic);
@@ -69,11 +85,17 @@ impl Opener {
         if !self.rates.take(now, source) {
             return Err(Refusal::Rate);
         }
-        let Some(body) = unseal(&self.key, group, datagram) else {
-            let other = self.other_group(group).and_then(|other| unseal(&self.key, other, datagram));
+        let Some((secret, body)) = self.unseal(group, datagram) else {
+            let other = self.other_group(group).and_then(|other| self.unseal(other, datagram));
             return Err(if other.is_some() { Refusal::Group } else { Refusal::Auth });
         };
-        Beacon::decode(&body).map_err(|_| Refusal::Malformed)
+        let beacon = Beacon::decode(&body).map_err(|_| Refusal::Malformed)?;
+        Ok(Opened { beacon, secret })
+    }
+
+    /// Tries each key: nothing in clear may say which it is. A wrong one costs its tag, about a microsecond.
+    fn unseal(&self, group: SocketAddr, datagram: &Datagram) -> Option<(SecretMark, [u8; BODY_LEN])> {
+        self.keys.iter().find_map(|keys| Some((keys.mark, unseal(&keys.heartbeat, group, datagram)?)))
     }
 
     /// A fresh heartbeat came from `source`: a share of what is opened is kept for it, which strangers' junk

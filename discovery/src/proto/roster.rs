@@ -9,6 +9,7 @@ use super::beacon::Beacon;
 use super::recent::Recent;
 use crate::event::Event;
 use crate::host::HostMark;
+use crate::keys::SecretMark;
 use crate::node::{NodeId, NodeName};
 
 /// The most nodes that are here, and the most gone ones whose last sequence is remembered. A member that makes up
@@ -83,6 +84,8 @@ struct Here {
     /// When it was first heard, without a silence since.
     since: Instant,
     name: NodeName,
+    /// What the newest heartbeat was sealed under.
+    secret: SecretMark,
     host: Option<HostMark>,
     /// What was heard by which way: those of the newest heartbeat in the order in which they came, then others.
     ways: Vec<Told>,
@@ -128,7 +131,7 @@ impl Roster {
         self.here.len() + 1
     }
 
-    /// A heartbeat came by `way`; `addrs` are those of its addresses that may be dialled.
+    /// A heartbeat that was sealed under `secret` came by `way`; `addrs` are those of its addresses that may be dialled.
     ///
     /// A node's sequence only grows, also after it was forgotten, as long as its last one is remembered. The
     /// largest possible sequence thus mutes its own id and no other.
@@ -136,6 +139,7 @@ impl Roster {
         &mut self,
         now: Instant,
         way: Way,
+        secret: SecretMark,
         beacon: &Beacon,
         addrs: Vec<SocketAddr>,
     ) -> Heard {
@@ -168,7 +172,7 @@ impl Roster {
             self.put_gone(id, beacon.sequence, true);
         } else {
             let (sequence, name, host) = (beacon.sequence, beacon.name.clone(), beacon.host);
-            let mut here = Here { sequence, heard: now, since: now, name, host, ways: Vec::new() };
+            let mut here = Here { sequence, heard: now, since: now, name, secret, host, ways: Vec::new() };
             if let Some(known) = known {
                 here.follow(known, pace);
             }
@@ -204,10 +208,10 @@ impl Roster {
             self.in_news.remove(&id);
             if let Some(here) = self.here.value(id) {
                 // Without an address there is nobody to dial: a copy by another way may bring some.
-                let (name, host, addrs) = (here.name.clone(), here.host, here.addrs());
+                let (name, host, secret, addrs) = (here.name.clone(), here.host, here.secret, here.addrs());
                 if !addrs.is_empty() {
                     let mutual = self.sent.is_some_and(|sent| sent + CROSSED >= here.since);
-                    return Some(Event::Seen { id, name, addrs, host, mutual });
+                    return Some(Event::Seen { id, name, addrs, host, mutual, secret });
                 }
             } else if self.gone.value(id).is_some_and(|gone| gone.left) {
                 return Some(Event::Left { id });

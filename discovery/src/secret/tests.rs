@@ -1,5 +1,3 @@
-use std::io::Write;
-
 use super::*;
 
 fn fixed() -> Secret {
@@ -77,41 +75,4 @@ fn no_text_of_a_secret_is_shown() {
     let given = "tk1-swordfish";
     let error = Secret::parse(given).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("swordfish"));
-}
-
-/// A file in a directory of its own that goes with it.
-struct TempFile(std::path::PathBuf);
-
-impl TempFile {
-    fn new(bytes: &[u8]) -> Self {
-        let unique = format!("talkie-secret-{}-{:016x}", std::process::id(), fastrand::Rng::new().u64(..));
-        let path = std::env::temp_dir().join(unique);
-        File::create_new(&path).unwrap().write_all(bytes).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-#[test]
-fn a_file_holds_one_secret() {
-    for good in ["swordfish-77\n", "\n\n  swordfish-77 \r\n\n", "swordfish-77", "\u{feff}swordfish-77\n"] {
-        let file = TempFile::new(good.as_bytes());
-        assert_eq!(*Secret::read_file(&file.0).unwrap().to_text(), "swordfish-77", "{good:?}");
-    }
-    let fails = |bytes: &[u8]| Secret::read_file(&TempFile::new(bytes).0).unwrap_err();
-    assert!(matches!(fails(b""), SecretFileError::Empty(_)));
-    assert!(matches!(fails(b" \n\t\n"), SecretFileError::Empty(_)));
-    assert!(matches!(fails(b"swordfish-77\nswordfish-78\n"), SecretFileError::Several(_)));
-    assert!(matches!(fails(b"swordfish\xff\xfe"), SecretFileError::NotText(_)));
-    assert!(matches!(fails(&[b'a'; 65 * 1024]), SecretFileError::TooLarge(_)));
-    assert!(matches!(fails(b"pass"), SecretFileError::Secret { error: SecretError::TooShort(4), .. }));
-    let missing = Secret::read_file(Path::new("/nonexistent/secret")).unwrap_err();
-    assert!(matches!(missing, SecretFileError::Read { .. }));
-    let several = fails(b"swordfish-77\nswordfish-78\n").to_string();
-    assert!(several.contains("rotation") && !several.contains("swordfish"), "{several}");
 }

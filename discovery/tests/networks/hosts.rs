@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Pid, Uid, gettid};
 use talkie_discovery::{
-    Announcement, Config, Discovery, Event, HeartbeatKey, NodeId, Reach, Stats, StatsReader,
+    Announcement, Config, Discovery, Event, MeshKeys, NodeId, Reach, Stats, StatsReader,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -83,14 +83,14 @@ impl Host {
         self.ip(&[&format!("link add {name} type veth peer name {far} netns {other}")]);
     }
 
-    pub(super) fn start(&self, id: u8, key: &HeartbeatKey) -> Node {
+    pub(super) fn start(&self, id: u8, keys: &MeshKeys) -> Node {
         let who = Announcement {
             id: NodeId::from_bytes([id; 16]),
             name: format!("node-{id}").parse().unwrap(),
             listen: "[::]:4000".parse().unwrap(),
             host: None,
         };
-        let (key, network) = (key.clone(), self.network.try_clone().unwrap());
+        let (keys, network) = (keys.clone(), self.network.try_clone().unwrap());
         let (told, events) = mpsc::channel();
         let (started, is_started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -98,7 +98,7 @@ impl Host {
             setns(network, CloneFlags::CLONE_NEWNET).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let (discovery, mut found) = Discovery::start(Config::default(), key, who).unwrap();
+                let (discovery, mut found) = Discovery::start(Config::default(), keys, who).unwrap();
                 started.send((discovery.stats_reader(), discovery.reach())).unwrap();
                 let tell = async {
                     while let Some(event) = found.recv().await {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hosts::{Host, LIMIT, is_skipped};
-use talkie_discovery::{HeartbeatKey, MeshKeys, Secret};
+use talkie_discovery::{MeshKeys, Secret};
 
 /// A network that is there is joined within 0.1 s, on a busy machine later.
 const SOON: Duration = Duration::from_secs(3);
@@ -22,8 +22,8 @@ const FLOOD: Duration = Duration::from_millis(500);
 /// IPv6 multicast has no route on loopback: the first heartbeat there shows it, and there is no second.
 const LOOPBACK_V6: u64 = 1;
 
-fn key() -> HeartbeatKey {
-    MeshKeys::derive(&Secret::generate()).heartbeat
+fn key() -> MeshKeys {
+    MeshKeys::derive(&Secret::generate())
 }
 
 fn two_hosts() -> (Host, Host) {

@@ -5,6 +5,7 @@ use crate::keys::MeshKeys;
 use crate::proto::beacon::tests::beacon;
 use crate::proto::seal::seal;
 use crate::secret::Secret;
+use crate::secrets::Secrets;
 
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
@@ -13,8 +14,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn key(secret: &str) -> HeartbeatKey {
-    MeshKeys::derive(&Secret::parse(secret).unwrap()).heartbeat
+fn keys(secret: &str) -> MeshKeys {
+    MeshKeys::derive(&Secret::parse(secret).unwrap())
 }
 
 fn v4() -> SocketAddr {
@@ -26,23 +27,27 @@ fn v6() -> SocketAddr {
 }
 
 struct Rig {
-    key: HeartbeatKey,
+    keys: MeshKeys,
     opener: Opener,
     now: Instant,
 }
 
 impl Rig {
     fn new() -> Self {
-        let key = key("swordfish-77");
-        Self { opener: Opener::new(key.clone(), Groups::default()), key, now: now() }
+        let keys = keys("swordfish-77");
+        Self { opener: Opener::new(keys.clone().into(), Groups::default()), keys, now: now() }
     }
 
     fn sealed(&self, group: SocketAddr) -> Datagram {
-        seal(&self.key, group, [9; NONCE_LEN], &beacon(7, 1))
+        seal(&self.keys.heartbeat, group, [9; NONCE_LEN], &beacon(7, 1))
     }
 
     fn open(&mut self, datagram: &[u8]) -> Result<Beacon, Refusal> {
-        self.opener.handle_datagram(self.now, SOURCE, v4(), datagram)
+        self.open_to(v4(), datagram)
+    }
+
+    fn open_to(&mut self, group: SocketAddr, datagram: &[u8]) -> Result<Beacon, Refusal> {
+        self.opener.handle_datagram(self.now, SOURCE, group, datagram).map(|opened| opened.beacon)
     }
 }
 
@@ -52,7 +57,7 @@ fn what_is_sealed_is_opened() {
     let datagram = rig.sealed(v4());
     assert_eq!(rig.open(&datagram), Ok(beacon(7, 1)));
     let datagram = rig.sealed(v6());
-    assert_eq!(rig.opener.handle_datagram(rig.now, SOURCE, v6(), &datagram), Ok(beacon(7, 1)));
+    assert_eq!(rig.open_to(v6(), &datagram), Ok(beacon(7, 1)));
 }
 
 #[test]
@@ -60,7 +65,7 @@ fn a_scope_is_no_part_of_the_group() {
     let mut rig = Rig::new();
     let datagram = rig.sealed(v6());
     let scoped = "[ff12::8255%3]:8255".parse().unwrap();
-    assert_eq!(rig.opener.handle_datagram(rig.now, SOURCE, scoped, &datagram), Ok(beacon(7, 1)));
+    assert_eq!(rig.open_to(scoped, &datagram), Ok(beacon(7, 1)));
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn any_other_size_is_refused() {
 #[test]
 fn other_secrets_groups_and_ports_are_refused() {
     let mut rig = Rig::new();
-    let foreign = seal(&key("swordfish-78"), v4(), [9; NONCE_LEN], &beacon(7, 1));
+    let foreign = seal(&keys("swordfish-78").heartbeat, v4(), [9; NONCE_LEN], &beacon(7, 1));
     assert_eq!(rig.open(&foreign), Err(Refusal::Auth));
     let other_port = rig.sealed("239.255.82.55:8256".parse().unwrap());
     assert_eq!(rig.open(&other_port), Err(Refusal::Auth));
@@ -102,10 +107,38 @@ fn other_secrets_groups_and_ports_are_refused() {
 }
 
 #[test]
+fn each_of_several_secrets_is_accepted_and_told_until_it_is_removed() {
+    let mut rig = Rig::new();
+    let (old, new) = (rig.keys.clone(), keys("swordfish-78"));
+    let by = |keys: &MeshKeys| seal(&keys.heartbeat, v4(), [9; NONCE_LEN], &beacon(7, 1));
+    let opened = |rig: &mut Rig, datagram: &Datagram| {
+        let opened = rig.opener.handle_datagram(rig.now, SOURCE, v4(), datagram);
+        opened.map(|opened| [old.mark, new.mark].iter().position(|mark| *mark == opened.secret))
+    };
+    let secrets = |texts: &[&str]| {
+        let mut secrets = texts.iter().map(|text| Secret::parse(text).unwrap());
+        let first = Secrets::from(secrets.next().unwrap());
+        Keyring::derive(&secrets.try_fold(first, Secrets::and).unwrap())
+    };
+    assert_eq!(opened(&mut rig, &by(&new)), Err(Refusal::Auth));
+    for order in [["swordfish-77", "swordfish-78"], ["swordfish-78", "swordfish-77"]] {
+        rig.opener.handle_rekey(secrets(&order));
+        assert_eq!(opened(&mut rig, &by(&old)), Ok(Some(0)));
+        assert_eq!(opened(&mut rig, &by(&new)), Ok(Some(1)));
+        let carried = seal(&new.heartbeat, v6(), [9; NONCE_LEN], &beacon(7, 1));
+        assert_eq!(opened(&mut rig, &carried), Err(Refusal::Group));
+        assert_eq!(opened(&mut rig, &by(&keys("swordfish-79"))), Err(Refusal::Auth));
+    }
+    rig.opener.handle_rekey(secrets(&["swordfish-78"]));
+    assert_eq!(opened(&mut rig, &by(&old)), Err(Refusal::Auth));
+    assert_eq!(opened(&mut rig, &by(&new)), Ok(Some(1)));
+}
+
+#[test]
 fn a_sealed_body_of_another_form_is_malformed() {
     let mut rig = Rig::new();
     let bad = Beacon { versions: crate::proto::beacon::Versions { min: 9, max: 1 }, ..beacon(7, 1) };
-    let datagram = seal(&rig.key, v4(), [9; NONCE_LEN], &bad);
+    let datagram = seal(&rig.keys.heartbeat, v4(), [9; NONCE_LEN], &bad);
     assert_eq!(rig.open(&datagram), Err(Refusal::Malformed));
 }
 

@@ -10,17 +10,18 @@ const SECOND: Duration = Duration::from_secs(1);
 
 struct Rig {
     now: Instant,
+    secret: SecretMark,
     roster: Roster,
 }
 
 impl Rig {
     fn new() -> Self {
-        Self { now: start(), roster: Roster::new(NodeId::from_bytes([0; 16])) }
+        Self { now: start(), secret: SecretMark::from_bytes([1; 8]), roster: Roster::new(NodeId::from_bytes([0; 16])) }
     }
 
     fn hear_by(&mut self, way: u64, beacon: &Beacon, addrs: &[&str]) -> Heard {
         let addrs = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
-        self.roster.handle_beacon(self.now, Way(way), beacon, addrs)
+        self.roster.handle_beacon(self.now, Way(way), self.secret, beacon, addrs)
     }
 
     fn hear(&mut self, beacon: &Beacon) -> Heard {
@@ -44,6 +45,22 @@ fn numbered(n: usize, sequence: u64) -> Beacon {
 
 fn is_seen(events: &[Event]) -> bool {
     matches!(events, [Event::Seen { .. }])
+}
+
+#[test]
+fn the_secret_of_the_newest_heartbeat_is_told() {
+    let mut rig = Rig::new();
+    for (sequence, mark) in [(1, 1), (2, 2), (3, 1)] {
+        rig.secret = SecretMark::from_bytes([mark; 8]);
+        rig.hear(&beacon(7, sequence));
+        let [Event::Seen { secret, .. }] = rig.events()[..] else { panic!() };
+        assert!(secret == rig.secret);
+    }
+    // A copy of it by another way says the same, however it was sealed.
+    rig.secret = SecretMark::from_bytes([2; 8]);
+    assert_eq!(rig.hear_by(2, &beacon(7, 3), &["192.0.2.8:8255"]), Heard::Copy);
+    let [Event::Seen { secret, .. }] = rig.events()[..] else { panic!() };
+    assert!(secret == SecretMark::from_bytes([1; 8]));
 }
 
 #[test]

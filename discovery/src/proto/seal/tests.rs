@@ -28,18 +28,20 @@ fn nothing_stands_in_clear_but_the_magic() {
 
 /// The generated secret of the vectors: the bytes 0 to 31.
 const SECRET: &str = "tk1-aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dypxwhhxai";
-/// Its heartbeat key, link key and check word.
-const SECRET_KEYS: [&str; 3] = [
+/// Its heartbeat key, link key, check word and mark.
+const SECRET_KEYS: [&str; 4] = [
     "6279bb5c9def2fad389e316be10e56917fdc228e0237da3f695b8f520db3e625",
     "008c79b6437c3f0a5a1c3074cbbfbb3bfa9c705180a98aeb041082dfb9256cac",
     "903a",
+    "c992befcf4d8150b",
 ];
 /// The same of a passphrase, which goes through Argon2id first.
 const PASSPHRASE: &str = "correct horse battery staple";
-const PASSPHRASE_KEYS: [&str; 3] = [
+const PASSPHRASE_KEYS: [&str; 4] = [
     "b786c1c824397a29bc1410fd439178ad268b8b8b7f5844acfe62902760070cb4",
     "9e6bc9cc681e65918fe8630e83c4c9ce2dbc9b75ae83dd2a26508693a19d55c7",
     "05a4",
+    "50ace4c6ab09dad5",
 ];
 /// The id of the node whose public key is the bytes 0x40 to 0x5f.
 const NODE_ID: &str = "039571b3e6c3e7c2decd84341b0f2c79";
@@ -69,7 +71,8 @@ fn the_published_vectors_hold() {
         let keys = MeshKeys::derive(&Secret::parse(secret).unwrap());
         let (heartbeat, link) =
             (HEXLOWER.encode(keys.heartbeat.as_bytes()), HEXLOWER.encode(keys.link.as_bytes()));
-        assert_eq!([heartbeat, link, keys.check.to_string()], expected);
+        let mark = HEXLOWER.encode(keys.mark.as_bytes());
+        assert_eq!([heartbeat, link, keys.check.to_string(), mark], expected);
     }
     let beacon = vector_beacon();
     assert_eq!(beacon.id.to_string(), NODE_ID);
