@@ -40,6 +40,12 @@ impl Keyring {
         self.iter().find(|keys| keys.mark == mark)
     }
 
+    /// All keys that are accepted: those of this mark first, then those to send with.
+    pub fn beginning_with(&self, mark: Option<SecretMark>) -> impl Iterator<Item = &MeshKeys> {
+        let is_first = move |keys: &&MeshKeys| mark == Some(keys.mark);
+        self.iter().filter(is_first).chain(self.iter().filter(move |keys| !is_first(keys)))
+    }
+
     /// The marks of all secrets that are accepted, in their order.
     #[must_use]
     pub fn marks(&self) -> Vec<SecretMark> {

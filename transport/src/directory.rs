@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use talkie_discovery::NodeId;
+use talkie_discovery::{NodeId, NodeName};
 
-use crate::events::{DownReason, LinkKind, Peer, PeerEvent};
+use crate::events::{DownReason, LinkKind, Peer, PeerEvent, PeerSecrets};
 use crate::io::session::lock;
 
 /// Events kept for a listener that is slow to read; beyond it the listener is told the difference instead.
@@ -39,10 +39,24 @@ impl Directory {
         lock(&self.0).peers.values().cloned().collect()
     }
 
+    /// Peers that send under another secret than this node.
+    pub(crate) fn count_other_secret(&self) -> u64 {
+        let other = |peer: &&Peer| peer.secrets.as_ref().is_some_and(|secrets| !secrets.is_current());
+        lock(&self.0).peers.values().filter(other).count() as u64
+    }
+
     pub(crate) fn up(&self, peer: Peer) {
         let mut state = lock(&self.0);
         state.peers.insert(peer.id, peer.clone());
         state.tell(&PeerEvent::Up(peer));
+    }
+
+    /// Which secrets a peer holds; its name if that is news. No event: it comes and goes with no link.
+    pub(crate) fn set_secrets(&self, id: NodeId, secrets: Option<PeerSecrets>) -> Option<NodeName> {
+        let mut state = lock(&self.0);
+        let peer = state.peers.get_mut(&id).filter(|peer| peer.secrets != secrets)?;
+        peer.secrets = secrets;
+        Some(peer.name.clone())
     }
 
     /// A newer link took the place of the peer's: no event.

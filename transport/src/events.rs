@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::{NodeId, NodeName, Via};
+use talkie_discovery::{NodeId, NodeName, SecretMark, Via};
 
 /// A node of the same mesh that this node is, or was, linked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,45 @@ pub struct Peer {
     pub rtt: Option<Duration>,
     /// Since when it has been up.
     pub since: Instant,
+    /// Which of this node's secrets it holds; none where it does not say, as an older version.
+    pub secrets: Option<PeerSecrets>,
+}
+
+/// Which of this node's secrets a peer holds, while a mesh changes from one to another. A secret has the place that it has
+/// in this node's list, 1 for the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerSecrets {
+    /// The one that it sends under; none: one that this node does not hold.
+    pub sends: Option<usize>,
+    /// Those that it does not accept, ascending.
+    pub lacks: Vec<usize>,
+}
+
+impl PeerSecrets {
+    pub(crate) fn of(ours: &[SecretMark], theirs: &[SecretMark]) -> Option<Self> {
+        let first = theirs.first()?;
+        let sends = ours.iter().position(|mark| mark == first).map(|at| at + 1);
+        let missing = ours.iter().enumerate().filter(|(_, mark)| !theirs.contains(mark));
+        Some(Self { sends, lacks: missing.map(|(at, _)| at + 1).collect() })
+    }
+
+    /// Whether it sends under the secret that this node sends under.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.sends == Some(1)
+    }
+}
+
+/// As a sentence's end: `sends under secret 2, lacks secret 1`.
+impl std::fmt::Display for PeerSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.sends {
+            Some(place) => write!(f, "sends under secret {place}")?,
+            None => f.write_str("sends under a secret that this node does not hold")?,
+        }
+        self.lacks.iter().try_for_each(|place| write!(f, ", lacks secret {place}"))
+    }
 }
 
 /// What a link goes over.
@@ -54,6 +93,8 @@ pub enum DownReason {
     Left,
     /// Nothing was heard of it for three seconds.
     Timeout,
+    /// The two share no secret any more: one was removed on one side.
+    Secret,
 }
 
 impl std::fmt::Display for DownReason {
@@ -62,6 +103,7 @@ impl std::fmt::Display for DownReason {
             Self::Closed => "closed",
             Self::Left => "left",
             Self::Timeout => "timeout",
+            Self::Secret => "secret",
         })
     }
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! handle   transport · peer (the border to pubsub) · directory · events · body · interest · stats · config · error
 //! io/      start · stop · driver (input) · listener · dialer · link · reader · pump → session → writer · registry · stream · unix
-//! proto/   mesh · strangers · handshake · outbox → seal ‖ open → inbox · bulk · liveness · record (noun)
+//! proto/   mesh · rotation · strangers · handshake · outbox → seal ‖ open → inbox · bulk · liveness · record (noun)
 //! ```
 
 mod body;
@@ -29,7 +29,7 @@ pub use body::{Body, Parcel};
 pub use config::{Config, DEFAULT_MAX_MESSAGE, DEFAULT_PORT, ListenAt, MAX_MAX_MESSAGE};
 pub use directory::PeerEvents;
 pub use error::{InDoubt, StartError};
-pub use events::{DownReason, LinkKind, Peer, PeerEvent};
+pub use events::{DownReason, LinkKind, Peer, PeerEvent, PeerSecrets};
 pub use interest::{Interest, Interests};
 pub use peer::{Arrival, Deliver, Hand, Inbound, PeerSender, Pressed, Pushed, Room};
 pub use proto::outbox::SMALL;

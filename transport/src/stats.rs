@@ -152,6 +152,10 @@ macro_rules! links {
             /// Connections of both directions on their way to a link: in the handshake, or waiting for the word of the
             /// side that decides. A gauge.
             pub setting_up: u64,
+            /// Secrets that are accepted: 1, or more while the mesh changes from one to another. A gauge.
+            pub secrets: u64,
+            /// Peers that are up and send under another secret than this node. A gauge.
+            pub other_secret: u64,
             $($(#[$doc])* pub $name: u64,)*
         }
 
@@ -191,6 +195,8 @@ links! {
     ended_invalid,
     /// Links that the peer ended because it refused what this node sent.
     ended_refused,
+    /// Links ended, by either side, because their secret is not accepted any more.
+    ended_secret,
     /// Links that were suspected, whatever came of it: silent for 1.5 s, or this host lost the address that they use.
     suspected,
     /// Peers told up.
@@ -201,6 +207,12 @@ links! {
     told_closed,
     /// Peers told down: nothing was heard of them for three seconds.
     told_timeout,
+    /// Peers told down: the two share no secret any more.
+    told_secret,
+    /// Changes of the secrets that this node accepts.
+    rekeyed,
+    /// Links begun to be made anew because their secret is not the one to send under any more.
+    remade,
     /// Nodes that members told of, each time that one did.
     told_of,
     /// Dials begun; each may try several addresses of a node.
@@ -258,6 +270,7 @@ impl Counters {
         match end {
             End::Bye(Farewell::Leaving) => &self.ended_left,
             End::Bye(Farewell::Refused) => &self.ended_refused,
+            End::Bye(Farewell::Secret) => &self.ended_secret,
             End::Bye(Farewell::Redundant) | End::Replaced => return,
             End::Eof | End::Io(_) => &self.ended_closed,
             End::Protocol(RecordError::Forged | RecordError::TooShort(_)) => &self.ended_forged,
@@ -275,6 +288,7 @@ impl Counters {
             DownReason::Left => &self.told_left,
             DownReason::Closed => &self.told_closed,
             DownReason::Timeout => &self.told_timeout,
+            DownReason::Secret => &self.told_secret,
         }
         .add(1);
     }

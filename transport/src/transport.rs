@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use talkie_discovery::{MeshKeys, NodeId, NodeName};
+use talkie_discovery::{Keyring, NodeId, NodeName};
 
 use crate::config::Config;
 use crate::directory::{Directory, PeerEvents};
@@ -28,11 +28,18 @@ impl Transport {
     /// The listening address is taken, the heartbeats cannot be set up, or the system gives no random bytes.
     pub async fn start(
         config: Config,
-        keys: MeshKeys,
+        keys: impl Into<Keyring>,
         deliver: Arc<dyn Deliver>,
     ) -> Result<Self, StartError> {
-        let (context, directory) = start::start(config, &keys, deliver)?;
+        let (context, directory) = start::start(config, keys.into(), deliver)?;
         Ok(Self { context, directory })
+    }
+
+    /// From now on these secrets are accepted, and the first is used to send. Links are made anew one by one where both
+    /// sides send under another secret than theirs, before the old ones end; those of a secret that is not accepted any more
+    /// are made anew at once, or end within 1.5 s.
+    pub fn rekey(&self, keys: impl Into<Keyring>) {
+        self.context.keys.send_replace(keys.into());
     }
 
     /// This node's id.
@@ -74,6 +81,8 @@ impl Transport {
             linked: count(|peer| peer.linked),
             up: count(|peer| peer.up),
             setting_up: self.context.setups.count() as u64,
+            secrets: self.context.keys.borrow().iter().count() as u64,
+            other_secret: self.directory.count_other_secret(),
             ..self.context.counters.snapshot()
         };
         Stats {

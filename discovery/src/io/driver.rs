@@ -355,10 +355,11 @@ impl Driver {
         let Some(socket) = self.sockets.all.get(came.socket) else {
             return;
         };
-        let Opened { beacon, secret } = match self.opener.handle_datagram(now, came.source, socket.group, bytes) {
-            Ok(opened) => opened,
-            Err(refusal) => return counter(counters, refusal).add(),
-        };
+        let Opened { beacon, secret } =
+            match self.opener.handle_datagram(now, came.source, socket.group, bytes) {
+                Ok(opened) => opened,
+                Err(refusal) => return counter(counters, refusal).add(),
+            };
         let reach = Arc::clone(&self.reach.borrow());
         let addrs = reach
             .interface(socket.index())

@@ -36,7 +36,11 @@ fn a_file_of_one_line_holds_one_secret() {
     for good in ["swordfish-77\n", "\n\n  swordfish-77 \r\n\n", "swordfish-77", "\u{feff}swordfish-77\n"] {
         assert_eq!(texts(good.as_bytes()), ["swordfish-77"], "{good:?}");
     }
-    assert_eq!(texts(b"#swordfish-77\n"), ["#swordfish-77"], "one line is what it was before there were several");
+    assert_eq!(
+        texts(b"#swordfish-77\n"),
+        ["#swordfish-77"],
+        "one line is what it was before there were several"
+    );
     assert!(matches!(fails(b""), SecretFileError::Empty(_)));
     assert!(matches!(fails(b" \n\t\n"), SecretFileError::Empty(_)));
     assert!(matches!(fails(b"swordfish\xff\xfe"), SecretFileError::NotText(_)));
@@ -70,7 +74,10 @@ fn a_bad_line_is_named_and_never_shown() {
         let error = fails(text.as_bytes());
         let words = format!("{error} {error:?}");
         assert!(matches!(error, SecretFileError::Line { .. }), "{words}");
-        assert!(words.contains(place) && !words.contains("swordfish") && !words.contains("pass\n"), "{words}");
+        assert!(
+            words.contains(place) && !words.contains("swordfish") && !words.contains("pass\n"),
+            "{words}"
+        );
     }
 }
 

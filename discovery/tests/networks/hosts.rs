@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Pid, Uid, gettid};
-use talkie_discovery::{
-    Announcement, Config, Discovery, Event, MeshKeys, NodeId, Reach, Stats, StatsReader,
-};
+use talkie_discovery::{Announcement, Config, Discovery, Event, MeshKeys, NodeId, Reach, Stats, StatsReader};
 use tokio::sync::{oneshot, watch};
 
 /// Far above what anything here takes, and below the 30 s after which a look alone would find it.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use talkie_discovery::{NodeId, Via};
+use talkie_discovery::{NodeId, SecretMark, Via};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
@@ -34,9 +34,10 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             "none of its addresses is reached by the chosen interfaces",
         )));
     }
-    let (number, via) = (dial.number, dial.via);
+    let number = dial.number;
+    let way = Way { number, via: dial.via, secret: dial.secret };
     if let Some(id) = dial.unix {
-        match by_unix(&context, id, number, via).await {
+        match way.try_secrets(&context, At::Unix(id)).await {
             Ok(established) => {
                 context.counters.handshakes.add(1);
                 let _ = context.inputs.send(Input::Established(Box::new(established))).await;
@@ -57,10 +58,7 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
             () = &mut head_start, if redundant.is_none() && !waiting.as_slice().is_empty() => {
                 if let Some(addr) = waiting.next() {
                     let context = Arc::clone(&context);
-                    tries.spawn(async move {
-                        let done = async { initiate(&context, connect(addr).await?, number, via).await }.await;
-                        done.inspect_err(|why| context.counters.refused(why))
-                    });
+                    tries.spawn(async move { way.try_secrets(&context, At::Tcp(addr)).await });
                 }
                 let next = head_start.deadline() + HEAD_START;
                 head_start.as_mut().reset(next);
@@ -102,14 +100,44 @@ pub(crate) async fn dial(context: Arc<Context>, dial: Dial) {
     let _ = context.inputs.send(Input::DialFailed { number, target: dial.target, outcome, why }).await;
 }
 
-async fn by_unix(
-    context: &Context,
-    id: NodeId,
+/// One place where a target may be.
+#[derive(Clone, Copy)]
+enum At {
+    Unix(NodeId),
+    Tcp(SocketAddr),
+}
+
+impl At {
+    async fn connect(self) -> std::io::Result<Stream> {
+        match self {
+            Self::Unix(id) => unix::connect(id).await.map(Stream::Unix),
+            Self::Tcp(addr) => connect(addr).await,
+        }
+    }
+}
+
+/// What is the same at each of a target's addresses.
+#[derive(Clone, Copy)]
+struct Way {
     number: DialNumber,
     via: Via,
-) -> Result<Established, SetupError> {
-    let done = async { initiate(context, Stream::Unix(unix::connect(id).await?), number, via).await }.await;
-    done.inspect_err(|why| context.counters.refused(why))
+    /// The secret to begin with.
+    secret: Option<SecretMark>,
+}
+
+impl Way {
+    /// Connects, and again for each further secret: who does not accept one closes without a word.
+    async fn try_secrets(self, context: &Context, at: At) -> Result<Established, SetupError> {
+        let keys = context.keys.borrow().clone();
+        let mut done = Err(SetupError::Closed);
+        for keys in keys.beginning_with(self.secret) {
+            done = async { initiate(context, keys, at.connect().await?, self.number, self.via).await }.await;
+            if !matches!(done, Err(SetupError::Closed)) {
+                break;
+            }
+        }
+        done.inspect_err(|why| context.counters.refused(why))
+    }
 }
 
 async fn connect(addr: SocketAddr) -> std::io::Result<Stream> {

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use talkie_discovery::{Discovery, Event as Heard, Events, NodeId};
-use tokio::sync::{Semaphore, mpsc};
+use talkie_discovery::{Discovery, Event as Heard, Events, Keyring, NodeId};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::complaints::Complaints;
@@ -15,13 +15,15 @@ use super::input::Input;
 use super::link::Context;
 use super::pump::turns;
 use super::session::{Session, lock};
+use super::stream::Stream;
 use crate::directory::Directory;
-use crate::events::{DownReason, LinkKind, Peer};
+use crate::events::{DownReason, LinkKind, Peer, PeerSecrets};
 use crate::peer::{Deliver, Inbound, PeerSender};
 use crate::proto::liveness::{Action, Liveness};
 use crate::proto::members;
 use crate::proto::mesh::{Dial, Event, LinkNumber, Mesh, Target};
 use crate::proto::record::{Kind, varint};
+use crate::proto::rotation::Rotation;
 
 /// Timeouts of all links are looked at together, this often at most: an idle node wakes rarely.
 const TICK: Duration = Duration::from_millis(50);
@@ -32,17 +34,22 @@ const AT_ONCE: usize = 64;
 
 mod leave;
 mod links;
+mod secrets;
 
 struct Link {
     id: NodeId,
     live: Arc<Mutex<Liveness>>,
     session: Arc<Session>,
+    /// Held by its tasks.
+    stream: Weak<Stream>,
     /// This node's end of it.
     local: Option<IpAddr>,
     /// Where it leads to, as far as it matters which addresses its peer can use.
     at: SocketAddr,
     /// The mesh was told that it may be dead.
     suspect: bool,
+    /// It is to be made anew for the sake of its secret.
+    stale: bool,
 }
 
 pub(crate) struct Driver {
@@ -53,6 +60,7 @@ pub(crate) struct Driver {
     listener: AbortHandle,
     rng: fastrand::Rng,
     mesh: Mesh,
+    rotation: Rotation,
     links: HashMap<LinkNumber, Link>,
     /// Of all links, at large messages.
     turns: Arc<Semaphore>,
@@ -75,7 +83,9 @@ impl Driver {
         listener: AbortHandle,
         rng: fastrand::Rng,
     ) -> Self {
-        let mesh = Mesh::new(context.identity.id()).on_host(context.host);
+        let own = context.identity.id();
+        let mesh = Mesh::new(own).on_host(context.host);
+        let rotation = Rotation::new(own, context.keys.borrow().marks());
         Self {
             context,
             deliver,
@@ -84,6 +94,7 @@ impl Driver {
             listener,
             rng,
             mesh,
+            rotation,
             links: HashMap::new(),
             turns: Arc::new(turns()),
             addrs: HashMap::new(),
@@ -98,6 +109,7 @@ impl Driver {
     pub(crate) async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut heard: Events) {
         let mut reach = self.context.reach.clone();
         let mut known = Arc::clone(&reach.borrow_and_update());
+        let mut keys: watch::Receiver<Keyring> = self.context.keys.subscribe();
         loop {
             let wake = self.wake_at();
             // Also while inputs never cease: liveness must not wait for a pause.
@@ -120,6 +132,11 @@ impl Driver {
                     let now = Arc::clone(&reach.borrow_and_update());
                     self.handle_reach(&known, &now);
                     known = now;
+                    None
+                }
+                Ok(()) = keys.changed() => {
+                    let now = keys.borrow_and_update().clone();
+                    self.rekey(&now);
                     None
                 }
                 () = tokio::time::sleep_until(wake.into()) => {
@@ -148,7 +165,8 @@ impl Driver {
     fn wake_at(&self) -> Instant {
         // Dials and grace are due in milliseconds; pings may wait for each other.
         let links = self.live_at.map(|due| due.max(self.ticked + TICK));
-        links.into_iter().chain(self.mesh.poll_timeout()).fold(self.tell_again, Instant::min)
+        let machines = self.mesh.poll_timeout().into_iter().chain(self.rotation.poll_timeout());
+        links.into_iter().chain(machines).fold(self.tell_again, Instant::min)
     }
 
     fn handle(&mut self, input: Input) {
@@ -168,6 +186,7 @@ impl Driver {
                 self.context.counters.told_of.add(told.len() as u64);
                 self.mesh.handle_members(now, &mut self.rng, teller, &told);
             }
+            Input::Secrets { id, theirs } => self.told_secrets(now, id, &theirs),
             Input::Leave(_) => {}
         }
     }
@@ -175,9 +194,10 @@ impl Driver {
     fn handle_heard(&mut self, event: Heard) {
         let now = Instant::now();
         match event {
-            Heard::Seen { id, addrs, host, mutual, .. } => {
+            Heard::Seen { id, addrs, host, mutual, secret, .. } => {
                 self.mesh.handle_seen(now, &mut self.rng, id, addrs, mutual);
                 self.mesh.handle_host(id, host);
+                self.mesh.handle_secret(id, secret);
             }
             Heard::Left { id } => self.mesh.handle_left(id),
             Heard::Partner { partner, addrs } => self.mesh.handle_partner(now, partner, &addrs),
@@ -209,7 +229,7 @@ impl Driver {
                 None => {}
             }
             if std::mem::replace(&mut link.suspect, suspect) != suspect {
-                self.context.set_live(link.id, !suspect);
+                self.context.set_live(link.id, !suspect && !link.stale);
                 if suspect {
                     self.mesh.handle_suspect(now, link.id, *number);
                 } else {
@@ -229,6 +249,8 @@ impl Driver {
             if let Some(number) = self.rng.choice(self.links.keys()) {
                 let number = *number;
                 self.tell_members(number);
+                // It may have missed it when they changed.
+                self.tell_secrets(number);
                 if let Some(link) = self.links.get(&number) {
                     link.session.write(number);
                 }
@@ -239,6 +261,7 @@ impl Driver {
 
     /// Carries out what the mesh wants.
     fn drain(&mut self) {
+        self.drain_rotation();
         self.mesh.handle_timeout(Instant::now());
         while let Some(dial) = self.mesh.poll_transmit() {
             self.dial(dial);
@@ -272,7 +295,8 @@ impl Driver {
         };
         let via = self.mesh.via(id).unwrap_or(talkie_discovery::Via::Multicast);
         let (name, since) = (session.name(), Instant::now());
-        let peer = Peer { id, name, addr: *addr, via, link: *link, rtt: None, since };
+        let secrets = PeerSecrets::of(self.rotation.ours(), self.rotation.theirs(id));
+        let peer = Peer { id, name, addr: *addr, via, link: *link, rtt: None, since, secrets };
         self.context.counters.told_up.add(1);
         self.directory.up(peer);
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
-use talkie_discovery::{HostMark, NodeId, NodeName};
+use talkie_discovery::{HostMark, NodeId, NodeName, SecretMark};
 use tokio::sync::oneshot;
 
 use super::stream::Stream;
@@ -37,6 +37,11 @@ pub(crate) enum Input {
         teller: NodeId,
         told: Vec<Member>,
     },
+    /// Which secrets a linked peer accepts from now on.
+    Secrets {
+        id: NodeId,
+        theirs: Vec<SecretMark>,
+    },
     Leave(oneshot::Sender<()>),
 }
 
@@ -46,6 +51,12 @@ pub(crate) struct Established {
     pub(crate) hello: Hello,
     /// The peer's host, where its Unix sockets are used.
     pub(crate) host: Option<HostMark>,
+    /// The secret that the handshake proved.
+    pub(crate) secret: SecretMark,
+    /// Those that the peer accepts; empty where it says nothing.
+    pub(crate) theirs: Vec<SecretMark>,
+    /// Those that it was told this node accepts.
+    pub(crate) told: Vec<SecretMark>,
     pub(crate) addr: SocketAddr,
     pub(crate) stream: Stream,
     pub(crate) seal: Seal,
@@ -59,7 +70,7 @@ pub(crate) struct Established {
     pub(crate) dial: Option<DialNumber>,
 }
 
-/// What each side says before a link is taken up, and behind it its host mark. A later version may append fields.
+/// What each side says before a link is taken up; behind it its host mark, and the secrets that it accepts. A later version may append fields.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) name: NodeName,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use talkie_discovery::{HostMark, LinkPsk, NodeId, NodeName, Reach, StatsReader, Via};
+use talkie_discovery::{HostMark, Keyring, MeshKeys, NodeId, NodeName, Reach, SecretMark, StatsReader, Via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,9 @@ use crate::proto::handshake::{
     Authenticated, FIRST_LEN, HandshakeError, Identity, Initiator, MAX_LEN, PREAMBLE, RANGE, Responder,
 };
 use crate::proto::mesh::{DialNumber, LinkNumber, Offer};
-use crate::proto::record::{ControlFrames, Farewell, Kind, Lane, RecordError, put_control, take_varint};
+use crate::proto::record::{
+    ControlFrames, Farewell, Kind, Lane, RecordError, parse_secrets, put_control, put_secrets, take_varint,
+};
 use crate::proto::seal::Seal;
 use crate::stats::Counters;
 
@@ -72,7 +74,8 @@ impl Drop for SettingUp<'_> {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) identity: Identity,
-    pub(crate) psk: LinkPsk,
+    /// What is accepted; the driver follows its changes.
+    pub(crate) keys: watch::Sender<Keyring>,
     pub(crate) name: NodeName,
     pub(crate) max_message: usize,
     pub(crate) registry: Registry,
@@ -133,16 +136,17 @@ const fn via_of(code: u8) -> Via {
     }
 }
 
-/// Makes a link of a connection that this node dialed.
+/// Makes a link of a connection that this node dialed, under the secret of these keys.
 pub(crate) async fn initiate(
     context: &Context,
+    keys: &MeshKeys,
     stream: Stream,
     dial: DialNumber,
     via: Via,
 ) -> Result<Established, SetupError> {
     within(async {
         let mut setup = Setup::new(stream)?;
-        let (noise, first) = Initiator::new(&context.identity, &context.psk, RANGE)?;
+        let (noise, first) = Initiator::new(&context.identity, &keys.link, RANGE)?;
         let mut out = PREAMBLE.to_vec();
         frame(&mut out, &first);
         setup.stream.write_all(&out).await?;
@@ -159,7 +163,7 @@ pub(crate) async fn initiate(
         let mut out = Vec::new();
         frame(&mut out, &third);
         match peer {
-            Ok(peer) => setup.greet(context, peer, out, Some(dial), via).await,
+            Ok(peer) => setup.greet(context, peer, keys.mark, out, Some(dial), via).await,
             // The other side is told too, by the message that it waits for.
             Err(e) => {
                 setup.stream.write_all(&out).await?;
@@ -178,13 +182,13 @@ pub(crate) async fn respond(context: &Context, stream: Stream) -> Result<Establi
             return Err(HandshakeError::NotTalkie.into());
         }
         let first = setup.read_framed(FIRST_LEN).await?;
-        let (noise, second) = Responder::read_first(&context.identity, &context.psk, RANGE, &first)?;
+        let (secret, noise, second) = context.read_first(&first)?;
         let mut out = Vec::new();
         frame(&mut out, &second);
         setup.stream.write_all(&out).await?;
         let third = setup.read_framed(MAX_LEN).await?;
         let peer = noise.read_third(&third)?;
-        setup.greet(context, peer, Vec::new(), None, Via::Multicast).await
+        setup.greet(context, peer, secret, Vec::new(), None, Via::Multicast).await
     })
     .await
 }
@@ -255,6 +259,7 @@ impl Setup {
         mut self,
         context: &Context,
         peer: Authenticated,
+        secret: SecretMark,
         mut out: Vec<u8>,
         dial: Option<DialNumber>,
         via: Via,
@@ -264,6 +269,8 @@ impl Setup {
         let hello = context.hello(id, via, self.addr);
         let mut body = postcard::to_stdvec(&hello).map_err(|_| SetupError::Hello)?;
         body.extend(HostMark::to_bytes(context.host));
+        let told = context.keys.borrow().marks();
+        put_secrets(&mut body, &told);
         let mut content = vec![Lane::Control as u8];
         put_control(&mut content, Kind::Hello, &body);
         seal.seal(&content, &mut out)?;
@@ -300,22 +307,39 @@ impl Setup {
                 }
             }
         }
-        let Some((hello, host)) = theirs else { return Err(SetupError::Hello) };
+        let Some((hello, host, theirs)) = theirs else { return Err(SetupError::Hello) };
         let link: LinkNumber = context.links.fetch_add(1, Ordering::Relaxed) + 1;
         let via = if dial.is_some() { via } else { via_of(hello.via) };
         let offer = Offer { id, link, seen: hello.seen, live: hello.live, via };
         let Self { stream, addr, wire } = self;
         let stream = stream.settle()?;
-        Ok(Established { offer, hello, host, addr, stream, seal, open, wire, early, adopted, dial })
+        Ok(Established {
+            offer,
+            hello,
+            host,
+            secret,
+            theirs,
+            told,
+            addr,
+            stream,
+            seal,
+            open,
+            wire,
+            early,
+            adopted,
+            dial,
+        })
     }
 }
 
-/// The hello, and the host: an older version tells none.
-fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>), SetupError> {
+/// The hello, the host, and the secrets: an older version tells none.
+fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>, Vec<SecretMark>), SetupError> {
     let (hello, rest) = postcard::take_from_bytes::<Hello>(body).map_err(|_| SetupError::Hello)?;
     // What a later version appends is left alone.
-    let host = rest.first_chunk().and_then(|mark| HostMark::from_bytes(*mark));
-    if hello.listen.len() > MAX_LISTEN { Err(SetupError::Hello) } else { Ok((hello, host)) }
+    let (host, rest) =
+        rest.split_first_chunk().map_or((None, rest), |(mark, rest)| (HostMark::from_bytes(*mark), rest));
+    let secrets = parse_secrets(rest).map_err(|_| SetupError::Hello)?;
+    if hello.listen.len() > MAX_LISTEN { Err(SetupError::Hello) } else { Ok((hello, host, secrets)) }
 }
 
 impl Context {
@@ -324,6 +348,20 @@ impl Context {
         if let Some(pair) = lock(&self.pairs).get_mut(&id) {
             pair.1 = live;
         }
+    }
+
+    /// Reads a first message, which does not say under which of the secrets it was made. A wrong one costs a hash and a tag
+    /// beside the key that is drawn for the answer.
+    fn read_first(&self, first: &[u8]) -> Result<(SecretMark, Responder, Vec<u8>), HandshakeError> {
+        let keys = self.keys.borrow().clone();
+        let mut why = HandshakeError::Unauthenticated;
+        for keys in keys.iter() {
+            match Responder::read_first(&self.identity, &keys.link, RANGE, first) {
+                Ok((noise, second)) => return Ok((keys.mark, noise, second)),
+                Err(e) => why = e,
+            }
+        }
+        Err(why)
     }
 
     fn hello(&self, id: NodeId, via: Via, remote: SocketAddr) -> Hello {

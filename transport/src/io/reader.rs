@@ -102,6 +102,7 @@ impl End {
     pub(crate) const fn reason(&self) -> DownReason {
         match self {
             Self::Bye(Farewell::Leaving) => DownReason::Left,
+            Self::Bye(Farewell::Secret) => DownReason::Secret,
             _ => DownReason::Closed,
         }
     }
@@ -113,6 +114,7 @@ impl std::fmt::Display for End {
             Self::Bye(Farewell::Leaving) => f.write_str("it left"),
             Self::Bye(Farewell::Redundant) => f.write_str("another link is in use"),
             Self::Bye(Farewell::Refused) => f.write_str("it refused what this node sent"),
+            Self::Bye(Farewell::Secret) => f.write_str("it accepts this node's secret no more"),
             Self::Eof => f.write_str("closed without a goodbye"),
             Self::Io(e) => e.fmt(f),
             Self::Protocol(e) => e.fmt(f),

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use talkie_discovery::{Announcement, Discovery, MeshKeys};
-use tokio::sync::mpsc;
+use talkie_discovery::{Announcement, Discovery, Keyring};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
@@ -27,7 +27,7 @@ const INPUTS: usize = 1_024;
 /// Listens before the first heartbeat goes out: who hears it dials at once.
 pub(crate) fn start(
     config: Config,
-    keys: &MeshKeys,
+    keys: Keyring,
     deliver: Arc<dyn Deliver>,
 ) -> Result<(Arc<Context>, Arc<Directory>), StartError> {
     let identity = Identity::generate().map_err(StartError::Key)?;
@@ -39,12 +39,12 @@ pub(crate) fn start(
     let door = config.unix.then(|| unix::listen(identity.id())).flatten();
     let host = door.as_ref().map(|door| door.host);
     let announcement = Announcement { id: identity.id(), name: config.name.clone(), listen: bound, host };
-    let (discovery, heard) = Discovery::start(config.discovery, keys.heartbeat.clone(), announcement)?;
+    let (discovery, heard) = Discovery::start(config.discovery, keys.clone(), announcement)?;
     let (inputs, outputs) = mpsc::channel(INPUTS);
     let max_message = config.max_message.min(MAX_MAX_MESSAGE);
     let context = Arc::new(Context {
         identity,
-        psk: keys.link.clone(),
+        keys: watch::Sender::new(keys),
         name: config.name,
         max_message,
         registry: Registry::new(max_message),

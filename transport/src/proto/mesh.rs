@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::{HostMark, NodeId, Via};
+use talkie_discovery::{HostMark, NodeId, SecretMark, Via};
 
 use crate::events::DownReason;
 
@@ -137,7 +137,28 @@ impl Mesh {
     pub fn handle_alive(&mut self, id: NodeId, link: LinkNumber) {
         if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {
             entry.suspect = false;
-            entry.pace.stop();
+            if !entry.stale {
+                entry.pace.stop();
+            }
+        }
+    }
+
+    /// The link works, but another one under this secret is to take its place.
+    pub fn handle_stale(&mut self, now: Instant, id: NodeId, link: LinkNumber, secret: SecretMark) {
+        if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {
+            entry.stale = true;
+            entry.secret = Some(secret);
+            entry.pace.begin(now);
+        }
+    }
+
+    /// It need not be made anew after all.
+    pub fn handle_kept(&mut self, id: NodeId, link: LinkNumber) {
+        if let Some(entry) = self.peers.get_mut(&id).filter(|entry| entry.link == Some(link)) {
+            entry.stale = false;
+            if !entry.suspect {
+                entry.pace.stop();
+            }
         }
     }
 
@@ -205,6 +226,7 @@ impl Mesh {
         let replaces = entry.link.replace(offer.link);
         entry.adopted = number;
         entry.suspect = false;
+        entry.stale = false;
         entry.lost = None;
         entry.grace = None;
         entry.linked = now;
@@ -232,6 +254,7 @@ impl Mesh {
         }
         entry.link = None;
         entry.suspect = false;
+        entry.stale = false;
         if reason == DownReason::Left {
             self.leave(id);
             return;
@@ -289,9 +312,16 @@ impl Mesh {
             if entry.ends().is_some_and(|end| end <= now) {
                 done.push(*id);
             } else if let Some(number) = entry.pace.start(now, &mut self.dials, target, entry.via) {
-                let (addrs, via) = (entry.addresses(), entry.via);
+                let (addrs, via, secret) = (entry.addresses(), entry.via, entry.secret);
                 let here = self.host.is_some() && entry.host == self.host;
-                self.transmits.push_back(Dial { number, target, addrs, via, unix: here.then_some(*id) });
+                self.transmits.push_back(Dial {
+                    number,
+                    target,
+                    addrs,
+                    via,
+                    unix: here.then_some(*id),
+                    secret,
+                });
             }
         }
         let peers = &self.peers;

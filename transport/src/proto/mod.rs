@@ -10,5 +10,6 @@ pub mod mesh;
 pub mod open;
 pub mod outbox;
 pub mod record;
+pub mod rotation;
 pub mod seal;
 pub mod strangers;

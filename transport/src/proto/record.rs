@@ -5,6 +5,7 @@
 //! into records wherever a record is full; a record of the bulk lane is one piece of a large message.
 
 use bytes::Buf;
+use talkie_discovery::SecretMark;
 
 use super::bulk::PieceError;
 use crate::interest::{Interest, Interests};
@@ -66,6 +67,8 @@ pub(crate) enum Kind {
     Members = 10,
     /// So many bytes of large messages were had on this link: varint.
     Taken = 11,
+    /// The secrets that the sender accepts from now on: [`put_secrets`].
+    Secrets = 12,
 }
 
 impl Kind {
@@ -82,6 +85,7 @@ impl Kind {
             9 => Self::Above,
             10 => Self::Members,
             11 => Self::Taken,
+            12 => Self::Secrets,
             _ => return None,
         })
     }
@@ -97,6 +101,8 @@ pub(crate) enum Farewell {
     Redundant = 2,
     /// The protocol was broken by what arrived.
     Refused = 3,
+    /// The link's secret is not accepted any more, and no other is known to be common.
+    Secret = 4,
 }
 
 impl Farewell {
@@ -104,9 +110,29 @@ impl Farewell {
         match body {
             [1, ..] => Self::Leaving,
             [2, ..] => Self::Redundant,
+            [4, ..] => Self::Secret,
             _ => Self::Refused,
         }
     }
+}
+
+/// Secrets that are read of a list: more than any node holds.
+const MAX_SECRETS: usize = 16;
+
+/// Appends which secrets a node accepts, the one that it sends under first: their number (`u8`) and their marks.
+pub(crate) fn put_secrets(buf: &mut Vec<u8>, marks: &[SecretMark]) {
+    let marks = marks.get(..MAX_SECRETS).unwrap_or(marks);
+    buf.push(marks.len() as u8);
+    marks.iter().for_each(|mark| buf.extend(mark.as_bytes()));
+}
+
+/// Reads them; none where there is nothing, as an older version says nothing. What stands behind them is ignored, and of
+/// more than 16 the rest.
+pub(crate) fn parse_secrets(body: &[u8]) -> Result<Vec<SecretMark>, RecordError> {
+    let Some((count, marks)) = body.split_first() else { return Ok(Vec::new()) };
+    let marks = marks.get(..usize::from(*count) * SecretMark::LEN).ok_or(RecordError::Truncated)?;
+    let (marks, _) = marks.as_chunks::<{ SecretMark::LEN }>();
+    Ok(marks.iter().take(MAX_SECRETS).map(|mark| SecretMark::from_bytes(*mark)).collect())
 }
 
 /// What arrived is not of this protocol. The link ends with it.

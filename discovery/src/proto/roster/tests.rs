@@ -16,7 +16,11 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        Self { now: start(), secret: SecretMark::from_bytes([1; 8]), roster: Roster::new(NodeId::from_bytes([0; 16])) }
+        Self {
+            now: start(),
+            secret: SecretMark::from_bytes([1; 8]),
+            roster: Roster::new(NodeId::from_bytes([0; 16])),
+        }
     }
 
     fn hear_by(&mut self, way: u64, beacon: &Beacon, addrs: &[&str]) -> Heard {

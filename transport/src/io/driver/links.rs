@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, Reach, Via};
 
@@ -13,6 +13,7 @@ use crate::io::link::refuse;
 use crate::io::pump::Pump;
 use crate::io::reader::{End, Lanes, LinkIn};
 use crate::io::session::{TakeUp, lock};
+use crate::io::stream::Stream;
 use crate::io::writer::LinkOut;
 use crate::peer::Inbound;
 use crate::proto::liveness::{Action, Liveness};
@@ -20,14 +21,36 @@ use crate::proto::members;
 use crate::proto::mesh::{Decision, LinkNumber, Outcome};
 use crate::proto::record::{Farewell, Kind, varint};
 
+/// Time for a busy peer to follow to a link that works in the place of another, which costs a socket for so long.
+const LINGER: Duration = Duration::from_millis(500);
+
 impl Driver {
     /// An authenticated link: taken up or refused.
     pub(super) fn establish(&mut self, now: Instant, established: Established) {
-        let Established { offer, hello, host, addr, stream, seal, open, wire, early, adopted, dial } =
-            established;
+        let Established {
+            offer,
+            hello,
+            host,
+            secret,
+            theirs,
+            told,
+            addr,
+            stream,
+            seal,
+            open,
+            wire,
+            early,
+            adopted,
+            dial,
+        } = established;
         let id = offer.id;
         if let Some(number) = dial {
             self.mesh.handle_dial_ended(now, &mut self.rng, number, Outcome::Reached(id));
+        }
+        // It may have been removed while the link was being made.
+        if self.context.keys.borrow().find(secret).is_none() {
+            tokio::spawn(refuse(stream, seal, Farewell::Secret));
+            return;
         }
         let decision = match adopted {
             None => self.mesh.handle_offer(now, &offer),
@@ -48,7 +71,9 @@ impl Driver {
         self.mesh.handle_host(id, host);
         let session = self.context.registry.find_or_add(id, &hello.name, self.rng.u64(..));
         if let Some(old) = replaces {
-            self.links.remove(&old);
+            if let Some(old) = self.links.remove(&old).filter(|old| !old.suspect) {
+                tokio::spawn(linger(old.stream.upgrade()));
+            }
             self.directory.relinked(id, kind);
         } else {
             let addr = if kind == LinkKind::Unix { listens } else { canonical(addr) };
@@ -71,12 +96,26 @@ impl Driver {
             forgotten: hello.forgotten,
             near,
         });
+        self.rotation.handle_linked(now, id, offer.link, secret, &theirs);
+        self.note_secrets(id);
         // It is told up before anything of it can arrive.
         self.drain();
-        let suspect = false;
-        let link = Link { id, live: Arc::clone(&live), session: Arc::clone(&session), local, at, suspect };
+        let link = Link {
+            id,
+            live: Arc::clone(&live),
+            session: Arc::clone(&session),
+            stream: Arc::downgrade(&stream),
+            local,
+            at,
+            suspect: false,
+            stale: false,
+        };
         self.links.insert(offer.link, link);
         self.tell_members(offer.link);
+        // They may have changed while the link was being made.
+        if told != self.rotation.ours() {
+            self.tell_secrets(offer.link);
+        }
         self.ping(offer.link, now);
         // What the crate above has to say comes last and is written at once, and all that with it.
         self.tell(&session, Inbound::Linked);
@@ -105,6 +144,9 @@ impl Driver {
                 () = stop.cancelled() => return,
             };
             match &end {
+                End::Bye(Farewell::Secret) => {
+                    tracing::warn!(name: "talkie.secret.refused", %id, "{} accepts this node's secret no more: has the secret of the mesh changed?", session.name())
+                }
                 End::Protocol(why) => {
                     tracing::warn!(name: "talkie.link.ended", %id, "ended the link to {}: {why}", session.name())
                 }
@@ -118,6 +160,7 @@ impl Driver {
     pub(super) fn closed(&mut self, now: Instant, id: NodeId, number: LinkNumber, reason: DownReason) {
         let Some(link) = self.links.remove(&number) else { return };
         link.session.unlink(number);
+        self.rotation.handle_closed(id, number);
         self.context.set_live(id, false);
         self.mesh.handle_closed(now, &mut self.rng, id, number, reason);
     }
@@ -161,6 +204,13 @@ impl Driver {
         let due = live.poll_timeout();
         self.live_at = Some(self.live_at.map_or(due, |at| at.min(due)));
     }
+}
+
+/// Keeps a link open that another one has replaced: its peer is to hear of the new one before it finds the old one closed,
+/// which it would take for a loss.
+async fn linger(stream: Option<Arc<Stream>>) {
+    tokio::time::sleep(LINGER).await;
+    drop(stream);
 }
 
 /// Where a peer can be dialed again: what it tells, and its listening port at the address that it came from.

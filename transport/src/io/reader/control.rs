@@ -14,7 +14,7 @@ use crate::proto::inbox::{Begin, Inbox};
 use crate::proto::liveness::Liveness;
 use crate::proto::members;
 use crate::proto::mesh::LinkNumber;
-use crate::proto::record::{ControlFrames, Farewell, Kind, RecordError, take_varint};
+use crate::proto::record::{ControlFrames, Farewell, Kind, RecordError, parse_secrets, take_varint};
 
 /// What they are handled with.
 pub(super) struct Control<'a> {
@@ -88,6 +88,11 @@ impl Control<'_> {
                 let told = members::parse(body, self.addr)?;
                 // A driver that has too much to do may miss it: it is told again.
                 let _ = self.inputs.try_send(Input::Members { teller: self.session.id, told });
+            }
+            Kind::Secrets => {
+                let theirs = parse_secrets(body)?;
+                // As above.
+                let _ = self.inputs.try_send(Input::Secrets { id: self.session.id, theirs });
             }
             Kind::Bye => return Ok(Some(End::Bye(Farewell::of(body)))),
             // Both belong to the time before the link was taken up.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use talkie_discovery::{NodeId, Via};
+use talkie_discovery::{NodeId, SecretMark, Via};
 
 /// Dials under way at once: a window between these, each dial a socket and a handshake of half a millisecond of both
 /// processors. It opens while handshakes are quick and closes while they are slow, so that hundreds of nodes which
@@ -68,6 +68,8 @@ pub struct Dial {
     pub via: Via,
     /// The node whose Unix socket on this host is tried before all addresses.
     pub unix: Option<NodeId>,
+    /// The secret that it most likely accepts.
+    pub secret: Option<SecretMark>,
 }
 
 /// How a dial ended.

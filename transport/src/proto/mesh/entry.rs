@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use talkie_discovery::proto::bucket::Bucket;
-use talkie_discovery::{HostMark, Via};
+use talkie_discovery::{HostMark, SecretMark, Via};
 
 use super::dials::{MAX_ADDRS, Pace};
 use super::offer::LinkNumber;
@@ -23,6 +23,10 @@ pub(super) struct Entry {
     pub(super) link: Option<LinkNumber>,
     /// Nothing is heard on the link: another way is looked for, while there is hope for this one.
     pub(super) suspect: bool,
+    /// The link is to be made anew for the sake of its secret, and works.
+    pub(super) stale: bool,
+    /// The secret that the node most likely accepts.
+    pub(super) secret: Option<SecretMark>,
     /// When that link, or the last one, was taken up.
     pub(super) linked: Instant,
     /// Number of the newest link taken up; 0 before the first.
@@ -45,6 +49,8 @@ impl Entry {
             heard: now,
             link: None,
             suspect: false,
+            stale: false,
+            secret: None,
             linked: now,
             adopted: 0,
             told_up: false,
@@ -57,7 +63,7 @@ impl Entry {
 
     /// Whether a link is to be made.
     pub(super) const fn wants_link(&self) -> bool {
-        self.link.is_none() || self.suspect
+        self.link.is_none() || self.suspect || self.stale
     }
 
     /// When nothing is to be kept of it any more; none while it is linked.

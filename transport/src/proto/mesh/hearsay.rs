@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use talkie_discovery::proto::bucket::Limit;
-use talkie_discovery::{HostMark, NodeId, Via};
+use talkie_discovery::{HostMark, NodeId, SecretMark, Via};
 
 use super::dials::{self, MAX_ADDRS};
 use super::entry::Entry;
@@ -91,6 +91,13 @@ impl Mesh {
     pub fn handle_host(&mut self, id: NodeId, host: Option<HostMark>) {
         if let Some(entry) = self.peers.get_mut(&id) {
             entry.host = host;
+        }
+    }
+
+    /// A secret that a node accepts, as far as it shows: the one to begin with when it is dialed.
+    pub fn handle_secret(&mut self, id: NodeId, secret: SecretMark) {
+        if let Some(entry) = self.peers.get_mut(&id).filter(|entry| !entry.stale) {
+            entry.secret = Some(secret);
         }
     }
 

@@ -101,7 +101,14 @@ impl Leads {
             if lead.myself || lead.to.is_some_and(&linked) {
                 lead.pace.stop();
             } else if let Some(number) = lead.pace.start(now, dials, target, Via::Partner) {
-                out.extend([Dial { number, target, addrs: vec![*addr], via: Via::Partner, unix: None }]);
+                out.extend([Dial {
+                    number,
+                    target,
+                    addrs: vec![*addr],
+                    via: Via::Partner,
+                    unix: None,
+                    secret: None,
+                }]);
             }
         }
     }

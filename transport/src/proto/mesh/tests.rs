@@ -3,6 +3,7 @@ use crate::proto::members::Member;
 
 mod here;
 mod lan;
+mod stale;
 use lan::{Lan, Step};
 
 const MS: Duration = Duration::from_millis(1);

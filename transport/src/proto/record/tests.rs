@@ -73,3 +73,21 @@ fn lying_counts_are_refused_before_they_cost_memory() {
         }
     }
 }
+
+#[test]
+fn secrets_are_read_as_told_and_never_beyond_what_came() {
+    let marks: Vec<_> = (0..40).map(|n| SecretMark::from_bytes([n; SecretMark::LEN])).collect();
+    for told in [0, 1, 2, MAX_SECRETS, 40] {
+        let mut body = Vec::new();
+        put_secrets(&mut body, &marks[..told]);
+        let read = told.min(MAX_SECRETS);
+        assert_eq!(body.len(), 1 + read * SecretMark::LEN);
+        assert_eq!(parse_secrets(&body), Ok(marks[..read].to_vec()));
+        body.extend(b"what a later version appends");
+        assert_eq!(parse_secrets(&body), Ok(marks[..read].to_vec()));
+    }
+    assert_eq!(parse_secrets(&[]), Ok(Vec::new()), "an older version says nothing");
+    assert_eq!(parse_secrets(&[2, 0, 0, 0, 0, 0, 0, 0, 0]), Err(RecordError::Truncated));
+    let many = [[255].as_slice(), &[7; 255 * SecretMark::LEN]].concat();
+    assert_eq!(parse_secrets(&many).map(|read| read.len()), Ok(MAX_SECRETS));
+}
