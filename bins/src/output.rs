@@ -6,7 +6,7 @@ mod beside;
 mod lines;
 mod words;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -176,6 +176,34 @@ pub(crate) struct Peer {
     /// `null` as long as nothing was measured.
     pub(crate) rtt_us: Option<u64>,
     pub(crate) since_ms: u64,
+    #[serde(flatten)]
+    pub(crate) secrets: Secrets,
+}
+
+/// How a member is not as far as this node in a change of the secret; nothing is printed where it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Secrets {
+    /// It sends under a secret that is not the first here.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) old_secret: bool,
+    /// It sends under one that is not there here.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) unknown_secret: bool,
+    /// Those of this node's that it does not accept, 1 for the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lacks_secrets: Vec<usize>,
+}
+
+impl Display for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lacks = self.lacks_secrets.iter().map(|place| format!("lacks {place}"));
+        let sends = match (self.old_secret, self.unknown_secret) {
+            (true, _) => Some("old".to_owned()),
+            (_, true) => Some("unknown".to_owned()),
+            _ => None,
+        };
+        f.write_str(&sends.into_iter().chain(lacks).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// A payload: as text where it is UTF-8, else in base64.
@@ -259,7 +287,10 @@ impl Output {
             }
             return self.flush();
         }
-        let heads = ["NAME", "ID", "ADDRESS", "ROUND TRIP", "SINCE"].map(str::to_owned);
+        // Only while the mesh changes its secret; cells at the end that are empty are cut.
+        let differ = peers.iter().any(|peer| !peer.secrets.to_string().is_empty());
+        let last = if differ { "SECRET" } else { "" };
+        let heads = ["NAME", "ID", "ADDRESS", "ROUND TRIP", "SINCE", last].map(str::to_owned);
         let mut rows = vec![heads];
         rows.extend(peers.iter().map(|peer| {
             let rtt = peer.rtt_us.map_or_else(|| "-".to_owned(), micros);
@@ -269,9 +300,10 @@ impl Output {
                 peer.addr.to_string(),
                 rtt,
                 millis(peer.since_ms as f64),
+                peer.secrets.to_string(),
             ]
         }));
-        let mut widths = [0; 5];
+        let mut widths = [0; 6];
         for row in &rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());

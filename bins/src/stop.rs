@@ -67,7 +67,7 @@ impl Stop {
         let stop = Self { why, tell: tell.clone(), backstop: backstop.clone() };
         tokio::spawn(async move {
             let mut signalled = async || {
-                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} () = hang_up.closed() => {} }
+                tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} () = hang_up.closed(&backstop) => {} }
             };
             signalled().await;
             tell.send_replace(Some(Why::Signal));
@@ -132,7 +132,7 @@ impl Stop {
 }
 
 /// SIGHUP: the terminal is closed, and the command ends as after SIGTERM. A process that has no terminal, such as a
-/// service, goes on: there it customarily means to read the settings again, of which there are none to read.
+/// service, goes on: there it customarily means to read the settings again, of which there is the secret file.
 struct HangUp {
     signal: Option<Signal>,
     terminal: bool,
@@ -146,14 +146,18 @@ impl HangUp {
     }
 
     /// Waits until the terminal is closed; forever where there is none.
-    async fn closed(&mut self) {
+    async fn closed(&mut self, backstop: &Backstop) {
         while let Some(signal) = &mut self.signal
             && signal.recv().await.is_some()
         {
             if self.terminal {
                 return;
             }
-            tracing::info!("SIGHUP changes nothing: settings are read at the start");
+            if backstop.bus.get().is_some_and(|bus| bus.node().reread_secrets()) {
+                tracing::info!("SIGHUP: reads the secret file again; other settings are read at the start");
+            } else {
+                tracing::info!("SIGHUP changes nothing: settings are read at the start");
+            }
         }
         std::future::pending().await
     }

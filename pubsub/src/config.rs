@@ -5,12 +5,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use talkie_discovery::{Groups, InterfaceSpec, NodeName, Partner, Secret};
+use talkie_discovery::{Groups, InterfaceSpec, NodeName, Partner, SecretFileError, Secrets};
 use talkie_transport::{DEFAULT_MAX_MESSAGE, ListenAt, MAX_MAX_MESSAGE};
 use tracing::Instrument as _;
 
 use crate::bus::Bus;
 use crate::error::JoinError;
+use crate::io::secret_file::SecretFile;
 use crate::node::Node;
 use crate::settings::{self, ConfigError};
 use crate::topic::BusName;
@@ -27,7 +28,9 @@ use crate::topic::BusName;
 #[derive(Clone)]
 #[must_use = "a Config does nothing until it joins"]
 pub struct Config {
-    pub(crate) secret: Secret,
+    pub(crate) secrets: Secrets,
+    /// Where they were read, and are read again.
+    pub(crate) secret_file: Option<SecretFile>,
     pub(crate) bus: BusName,
     pub(crate) name: NodeName,
     pub(crate) listen: ListenAt,
@@ -38,10 +41,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, with this secret.
-    pub fn new(secret: Secret) -> Self {
+    /// The defaults, with this secret; or with several while the mesh changes from one to another.
+    pub fn new(secrets: impl Into<Secrets>) -> Self {
         Self {
-            secret,
+            secrets: secrets.into(),
+            secret_file: None,
             bus: BusName::default(),
             name: default_name(),
             listen: ListenAt::Default,
@@ -50,6 +54,18 @@ impl Config {
             max_message: DEFAULT_MAX_MESSAGE,
             metrics: None,
         }
+    }
+
+    /// The defaults, with the secrets of a file: one a line, the first is used to send, all are accepted.
+    ///
+    /// It is read again within about a second of a change, and when [`Node::reread_secrets`](crate::Node::reread_secrets) asks
+    /// for it, so that a mesh changes its secret without an end of any node. A bad one is warned of then, and changes nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no secrets that can be used.
+    pub fn from_secret_file(path: impl AsRef<Path>) -> Result<Self, SecretFileError> {
+        let (secrets, secret_file) = SecretFile::read(path.as_ref())?;
+        Ok(Self { secret_file, ..Self::new(secrets) })
     }
 
     /// What the environment says (`TALKIE_SECRET`, `TALKIE_PARTNERS`, …: every row of
@@ -153,7 +169,9 @@ impl Config {
             unix: self.unix,
         };
         let span = tracing::debug_span!("talkie.join", name = %transport.name, bus = %self.bus);
-        Node::start(transport, self.secret, self.bus, self.metrics).instrument(span).await
+        Node::start(transport, (self.secrets, self.secret_file), self.bus, self.metrics)
+            .instrument(span)
+            .await
     }
 
     /// The longest payload that is published or taken, in bytes.
@@ -165,7 +183,8 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("secret", &format_args!("(not shown)"))
+            .field("secrets", &format_args!("(not shown)"))
+            .field("secret_file", &self.secret_file)
             .field("bus", &self.bus)
             .field("name", &self.name)
             .field("listen", &self.listen)
@@ -187,6 +206,8 @@ fn default_name() -> NodeName {
 
 #[cfg(test)]
 mod tests {
+    use talkie_discovery::Secret;
+
     use super::*;
 
     #[test]

@@ -124,11 +124,12 @@ pub use settings::ConfigError;
 pub use subscription::Subscription;
 pub use talkie_discovery::{
     GroupError, Groups, InterfaceSpec, InterfaceSpecError, NodeId, NodeIdError, NodeName, NodeNameError,
-    Partner, PartnerError, Secret, SecretError, SecretFileError, Stats as DiscoveryStats, Via,
+    Partner, PartnerError, Secret, SecretError, SecretFileError, Secrets, Stats as DiscoveryStats,
+    TooManySecrets, Via,
 };
 pub use talkie_transport::{
     DEFAULT_MAX_MESSAGE, DEFAULT_PORT, DownReason, LinkKind, LinkStats, MAX_MAX_MESSAGE, Peer, PeerEvent,
-    PeerEvents, PeerStats, StartError, Traffic,
+    PeerEvents, PeerSecrets, PeerStats, StartError, Traffic,
 };
 pub use topic::{
     BusName, BusNameError, MAX_BUS_BYTES, MAX_BYTES, MAX_SEGMENTS, Pattern, PatternError, ToPattern, ToTopic,

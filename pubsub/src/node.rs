@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use talkie_discovery::{NodeId, NodeName, Secret};
+use talkie_discovery::{Keyring, NodeId, NodeName, Secrets};
 use talkie_transport::{Peer, PeerEvents};
+use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 use crate::bus::Bus;
@@ -15,6 +16,7 @@ use crate::io::endpoint::{Endpoint, Socket};
 use crate::io::keys;
 use crate::io::net::{PeerSender, Transport};
 use crate::io::registry::Registry;
+use crate::io::secret_file::SecretFile;
 use crate::metrics::Metrics;
 use crate::topic::BusName;
 
@@ -28,13 +30,15 @@ pub(crate) struct Inner {
     transport: Transport,
     /// Where the counters are served, once it is told who serves.
     endpoint: OnceLock<Endpoint>,
+    /// That the secret file be read again; none where the secrets are from elsewhere.
+    wishes: OnceLock<Arc<Notify>>,
 }
 
 impl Node {
     /// Joins the mesh and opens the first bus.
     pub(crate) async fn start(
         config: talkie_transport::Config,
-        secret: Secret,
+        (secrets, file): (Secrets, Option<SecretFile>),
         bus: BusName,
         metrics: Option<SocketAddr>,
     ) -> Result<Bus, JoinError> {
@@ -44,10 +48,15 @@ impl Node {
             Some(at) => Some((at, Socket::bind(at).await.map_err(unserved(at))?)),
             None => None,
         };
-        let keys = keys::derive(secret).await?;
+        let keys = keys::derive(secrets).await.map_err(|Closed| JoinError::ShuttingDown)?;
         let registry = Arc::new(Registry::default());
         let transport = Transport::start(config, keys, registry.clone()).await?;
-        let node = Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new() }));
+        let node =
+            Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new(), wishes: OnceLock::new() }));
+        if let Some(file) = file {
+            // It is the first.
+            let _ = node.0.wishes.set(file.follow(Arc::downgrade(&node.0)));
+        }
         if let Some((at, socket)) = socket {
             let endpoint = socket.serve(Arc::downgrade(&node.0)).map_err(unserved(at))?;
             // It is the first.
@@ -69,7 +78,8 @@ impl Node {
         let simulated = crate::io::simulated::SimNode::new(id, name, &registry);
         let state = registry.open_new(bus);
         let transport = Transport::Simulated(Arc::clone(&simulated));
-        let node = Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new() }));
+        let node =
+            Self(Arc::new(Inner { registry, transport, endpoint: OnceLock::new(), wishes: OnceLock::new() }));
         (simulated, Bus::new(node, state))
     }
 
@@ -105,6 +115,33 @@ impl Node {
     /// The nodes that are up, whatever buses they open.
     pub fn peers(&self) -> Vec<Peer> {
         self.0.transport.peers()
+    }
+
+    /// From now on these secrets are accepted, and the first is used to send: how a mesh changes from one to another without
+    /// an end of any node. First every node accepts the new one, too; then every node sends under it; then the old one goes.
+    /// [`Peer::secrets`](crate::Peer::secrets) shows who is how far.
+    ///
+    /// Links are made anew one by one, so nothing is lost; those to nodes that hold none of these secrets end within 1.5 s. The
+    /// node's id stays. A node whose secrets come from a file needs no call: it reads the file again when it changes, which
+    /// then takes the place of what is said here.
+    ///
+    /// # Errors
+    /// After the node has left.
+    pub async fn rekey(&self, secrets: impl Into<Secrets>) -> Result<(), Closed> {
+        self.0.registry.check_open()?;
+        let keys = keys::derive(secrets.into()).await?;
+        self.0.registry.check_open()?;
+        self.0.rekey(keys);
+        Ok(())
+    }
+
+    /// Reads the secret file again now, as happens by itself within about a second of a change: for SIGHUP, say. What comes of
+    /// it is logged. `false` where the secrets do not come from a file that can change.
+    pub fn reread_secrets(&self) -> bool {
+        if let Some(wishes) = self.0.wishes.get() {
+            wishes.notify_one();
+        }
+        self.0.wishes.get().is_some()
     }
 
     /// Waits until every node that is up has confirmed an interest of this one.
@@ -168,6 +205,11 @@ impl Node {
 }
 
 impl Inner {
+    /// Whether these are others than before.
+    pub(crate) fn rekey(&self, keys: Keyring) -> bool {
+        self.transport.rekey(keys)
+    }
+
     /// [`Node::metrics`].
     pub(crate) fn metrics(&self) -> Metrics {
         let transport = self.transport.stats();

@@ -8,7 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::Path;
 
 use talkie_discovery::{Groups, InterfaceSpec, Partner, Reach, Secret};
 use talkie_transport::MAX_MAX_MESSAGE;
@@ -62,7 +61,9 @@ pub const SETTINGS: &[Setting] = &[
         value: "F",
         variable: "TALKIE_SECRET_FILE",
         default: "none",
-        meaning: "A file that holds the secret on one line; blanks around it and empty lines do not count",
+        meaning: "A file that holds the secret, which is read again when it changes. Several lines are several secrets, to change \
+                  from one to another: the first is used to send, all are accepted. Blanks around a line and empty lines do not \
+                  count",
         repeatable: false,
         expected: "a file with a usable secret",
         read: Read::SecretFile,
@@ -312,15 +313,14 @@ fn resolve(
     if given.is_empty() {
         given = secrets().filter_map(from_environment).collect();
     }
-    let secret = match given.as_slice() {
+    let mut config = match given.as_slice() {
         [] => return Err(ConfigError::NoSecret),
-        [source] => source.secret()?,
+        [source] => source.secrets()?,
         [first, second, ..] => {
             return Err(ConfigError::TwoSecrets { first: first.name, second: second.name });
         }
     };
 
-    let mut config = Config::new(secret);
     for setting in SETTINGS {
         let Read::Text(read) = setting.read else { continue };
         let Some(source) = from_flags(setting).or_else(|| from_environment(setting)) else { continue };
@@ -330,10 +330,10 @@ fn resolve(
 }
 
 impl Source<'_> {
-    fn secret(&self) -> Result<Secret, ConfigError> {
+    fn secrets(&self) -> Result<Config, ConfigError> {
         match self.setting.read {
-            Read::SecretFile => Secret::read_file(Path::new(&self.text)).map_err(|e| self.bad(&words(e))),
-            _ => Secret::parse(self.utf8()?).map_err(|e| self.bad(&words(e))),
+            Read::SecretFile => Config::from_secret_file(&self.text).map_err(|e| self.bad(&words(e))),
+            _ => Secret::parse(self.utf8()?).map(Config::new).map_err(|e| self.bad(&words(e))),
         }
     }
 

@@ -287,8 +287,12 @@ fn a_secret_file_is_trimmed_and_its_empty_lines_skipped() {
 #[test]
 fn a_secret_file_that_cannot_be_used_is_refused() {
     let command = |file: &TempFile| Talkie::new("join").arg("--secret-file").arg(file.path());
-    let two = TempFile::new(&format!("{}\n{}\n", keygen(), keygen()));
-    command(&two).run().refused(&["--secret-file"]);
+    let five: String = (0..5).map(|_| format!("{}\n", keygen())).collect();
+    command(&TempFile::new(&five)).run().refused(&["--secret-file", "4"]);
+    let comment = TempFile::new(&format!("{}\n# the old one, of the spring\n", keygen()));
+    let done = command(&comment).run();
+    done.refused(&["--secret-file", "line 2", "no comments"]);
+    assert!(!done.stderr.contains("spring"), "{}", done.stderr);
     let none = TempFile::new("\n  \n");
     command(&none).run().refused(&["--secret-file"]);
     let missing = "/nonexistent/talkie-secret";

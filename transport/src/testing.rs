@@ -18,7 +18,16 @@ impl Roster {
     /// A peer is up.
     pub fn up(&self, id: NodeId, name: NodeName, since: Instant) {
         let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let peer = Peer { id, name, addr, via: Via::Multicast, link: LinkKind::Tcp, rtt: None, since };
+        let peer = Peer {
+            id,
+            name,
+            addr,
+            via: Via::Multicast,
+            link: LinkKind::Tcp,
+            rtt: None,
+            since,
+            secrets: None,
+        };
         self.0.up(peer);
     }
 

@@ -38,8 +38,17 @@ impl Transport {
     /// From now on these secrets are accepted, and the first is used to send. Links are made anew one by one where both
     /// sides send under another secret than theirs, before the old ones end; those of a secret that is not accepted any more
     /// are made anew at once, or end within 1.5 s.
-    pub fn rekey(&self, keys: impl Into<Keyring>) {
-        self.context.keys.send_replace(keys.into());
+    ///
+    /// Returns whether that is a change.
+    pub fn rekey(&self, keys: impl Into<Keyring>) -> bool {
+        let keys = keys.into();
+        self.context.keys.send_if_modified(|known| {
+            let changed = known.marks() != keys.marks();
+            if changed {
+                *known = keys;
+            }
+            changed
+        })
     }
 
     /// This node's id.

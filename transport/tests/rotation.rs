@@ -118,7 +118,10 @@ async fn a_change_step_by_step_loses_and_doubles_nothing_and_tells_nobody_down()
         }
     };
     burst();
-    let both = |node: &Transport, of: &[&Secret]| node.rekey(ring(of));
+    let both = |node: &Transport, of: &[&Secret]| {
+        assert!(node.rekey(ring(of)));
+        assert!(!node.rekey(ring(of)), "the same again is no change");
+    };
     both(&a.transport, &[&old, &new]);
     a.until("b lacks the new one", |node| shown(node).is_some_and(|it| it.ends_with("lacks secret 2"))).await;
     both(&b.transport, &[&old, &new]);

@@ -5,11 +5,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_core::Stream as _;
-use talkie_pubsub::Node;
+use talkie_pubsub::{Node, PeerSecrets};
 
 use super::Setup;
 use crate::exit::{self, Failure};
-use crate::output::{Peer, plural};
+use crate::output::{Peer, Secrets, plural};
 
 pub(super) async fn run(setup: Setup, wait: Duration, count: Option<usize>) -> Result<(), Failure> {
     let mut session = setup.join().await?;
@@ -31,11 +31,16 @@ pub(super) async fn run(setup: Setup, wait: Duration, count: Option<usize>) -> R
             link: peer.link,
             rtt_us: peer.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             since_ms: u64::try_from(peer.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            secrets: peer.secrets.map(shown).unwrap_or_default(),
         })
         .collect();
     peers.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
     let (found, within) = (peers.len(), wait.as_secs_f64());
-    let printed = if peers.is_empty() { Ok(()) } else { session.output.print_peers(peers) };
+    let step = step(session.bus.metrics().links.secrets, &peers);
+    let mut printed = if peers.is_empty() { Ok(()) } else { session.output.print_peers(peers) };
+    if let Some(step) = step.filter(|_| found > 0) {
+        printed = printed.and_then(|()| session.output.remark(&step));
+    }
     let ended = match (printed, count) {
         (Err(error), _) => Err(error.into()),
         (Ok(()), Some(count)) if found < count => Err(Failure::Failed(format!(
@@ -49,6 +54,32 @@ pub(super) async fn run(setup: Setup, wait: Duration, count: Option<usize>) -> R
         _ => Ok(()),
     };
     session.leave(ended).await
+}
+
+fn shown(secrets: PeerSecrets) -> Secrets {
+    Secrets {
+        old_secret: secrets.sends.is_some_and(|place| place > 1),
+        unknown_secret: secrets.sends.is_none(),
+        lacks_secrets: secrets.lacks,
+    }
+}
+
+/// What a change of the secret waits for, where this node accepts several.
+fn step(secrets: u64, peers: &[Peer]) -> Option<String> {
+    let count = |is: fn(&Secrets) -> bool| peers.iter().filter(|peer| is(&peer.secrets)).count() as u64;
+    let lack = count(|it| !it.lacks_secrets.is_empty());
+    let send = count(|it| it.old_secret || it.unknown_secret);
+    match (secrets, lack, send) {
+        (0 | 1, ..) => None,
+        (_, 0, 0) => Some("every node sends under the first secret: the others can be removed".to_owned()),
+        (_, 0, send) => Some(format!("{} under another secret than the first", plural_sends(send))),
+        (_, lack, _) => Some(format!("not every secret is accepted by {}", plural(lack, "node"))),
+    }
+}
+
+fn plural_sends(nodes: u64) -> String {
+    let sends = if nodes == 1 { "sends" } else { "send" };
+    format!("{} {sends}", plural(nodes, "node"))
 }
 
 /// Waits until as many as asked for are there; forever where no number was given.

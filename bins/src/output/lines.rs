@@ -28,7 +28,8 @@ pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "peer_down",
         printed_by: "join, sub, reply",
-        meaning: "A node is gone: it left, its link closed, or it was silent for too long (timeout)",
+        meaning: "A node is gone: it left, its link closed, it was silent for too long (timeout), or the two share no secret any more \
+                  (secret)",
         example: r#"{"event":"peer_down","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","reason":"left"}"#,
     },
     LineDoc {
@@ -80,8 +81,10 @@ pub(crate) const LINES: &[LineDoc] = &[
     LineDoc {
         event: "peer",
         printed_by: "peers",
-        meaning: "A node of the mesh; rtt_us is null where nothing was measured yet",
-        example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","link":"tcp","rtt_us":123,"since_ms":4567}"#,
+        meaning: "A node of the mesh; rtt_us is null where nothing was measured yet. While the secret changes also, where so: it \
+                  sends under another secret than the first of this node's (old_secret), or one that this node does not hold \
+                  (unknown_secret); it does not accept these of this node's, 1 for the first (lacks_secrets)",
+        example: r#"{"event":"peer","node":"000102030405060708090a0b0c0d0e0f","name":"talkie@till","addr":"10.0.0.7:8255","link":"tcp","rtt_us":123,"since_ms":4567,"old_secret":true,"unknown_secret":true,"lacks_secrets":[2]}"#,
     },
     LineDoc {
         event: "bench",

@@ -116,6 +116,7 @@ fn the_json_lines_are_those_of_the_contract() {
                 link: LinkKind::Tcp,
                 rtt_us: Some(123),
                 since_ms: 4567,
+                secrets: Secrets::default(),
             })),
             format!(
                 r#"{{"event":"peer",{n},"name":"shop@till","addr":"127.0.0.1:40001","link":"tcp","rtt_us":123,"since_ms":4567}}"#
@@ -197,6 +198,7 @@ fn each() -> Vec<String> {
             link: LinkKind::Tcp,
             rtt_us: Some(1),
             since_ms: 1,
+            secrets: Secrets { old_secret: true, unknown_secret: true, lacks_secrets: vec![2] },
         }),
         Event::Secret { secret: "s" },
         Event::Started { name: "a", pid: 1 },

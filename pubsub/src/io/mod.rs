@@ -20,5 +20,6 @@ pub(crate) mod queue;
 #[cfg(feature = "metrics")]
 pub(crate) mod recorder;
 pub(crate) mod registry;
+pub(crate) mod secret_file;
 #[cfg(feature = "testing")]
 pub(crate) mod simulated;

@@ -22,7 +22,7 @@ mod either {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    use talkie_discovery::{MeshKeys, NodeId, NodeName};
+    use talkie_discovery::{Keyring, NodeId, NodeName};
     use talkie_transport::{
         Config, Deliver, Hand, InDoubt, Interests, Parcel, Peer, PeerEvents, Pushed, Room, StartError, Stats,
     };
@@ -115,10 +115,18 @@ mod either {
     impl Transport {
         pub(crate) async fn start(
             config: Config,
-            keys: MeshKeys,
+            keys: Keyring,
             deliver: Arc<dyn Deliver>,
         ) -> Result<Self, StartError> {
             talkie_transport::Transport::start(config, keys, deliver).await.map(Self::Real)
+        }
+
+        /// A simulated mesh has no secrets.
+        pub(crate) fn rekey(&self, keys: Keyring) -> bool {
+            match self {
+                Self::Real(node) => node.rekey(keys),
+                Self::Simulated(_) => false,
+            }
         }
 
         pub(crate) fn id(&self) -> NodeId {

@@ -131,6 +131,7 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("left", links.told_left),
                 ("closed", links.told_closed),
                 ("timeout", links.told_timeout),
+                ("secret", links.told_secret),
             ],
         );
     }),
@@ -143,6 +144,7 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("replaced", links.replaced),
                 ("redundant", links.redundant),
                 ("suspected", links.suspected),
+                ("remade", links.remade),
             ],
         );
     }),
@@ -159,9 +161,19 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("stalled", links.ended_stalled),
                 ("invalid", links.ended_invalid),
                 ("refused", links.ended_refused),
+                ("secret", links.ended_secret),
             ],
         );
     }),
+    Family::gauge("talkie_secrets", "Secrets that are accepted", |m, tell| tell.one(m.links.secrets)),
+    Family::counter("talkie_secret_changes_total", "Times that they changed", |m, tell| {
+        tell.one(m.links.rekeyed);
+    }),
+    Family::gauge(
+        "talkie_peers_other_secret",
+        "Nodes that are up and send under another secret than this one",
+        |m, tell| tell.one(m.links.other_secret),
+    ),
     Family::counter("talkie_dials_total", "Dials begun, and those that led to no new link", |m, tell| {
         let links = &m.links;
         tell.by(

@@ -18,5 +18,6 @@ pub mod presence;
 pub mod replica;
 pub mod tracker;
 pub mod value;
+pub(crate) mod watch;
 #[cfg(feature = "testing")]
 pub mod wire;

@@ -92,14 +92,16 @@ const SIGNALS: &[(&str, &str)] = &[
     ),
     (
         "SIGHUP",
-        "As SIGTERM, where the command has a terminal, which then is closed. Without a terminal, or under nohup(1), \
-         it changes nothing.",
+        "As SIGTERM, where the command has a terminal, which then is closed. Without a terminal the secret file \
+         is read again, and nothing else changes; under nohup(1) it is ignored.",
     ),
 ];
 
 const FILES: &[(&str, &str)] = &[(
     "F of --secret-file",
-    "The secret on one line; blanks around it and empty lines do not count. That others may read it is warned of, \
+    "The secret on one line, or up to four, one a line, while the mesh changes from one to another: the first is used to \
+     send, all are accepted. Blanks around a line and empty lines do not count; there are no comments. It is read again \
+     within a second of a change; a bad one is warned of then, and changes nothing. That others may read it is warned of, \
      unless a service manager or a container's runtime keeps it (`$CREDENTIALS_DIRECTORY`, `/run/secrets`).",
 )];
 
