@@ -248,6 +248,38 @@ fn sighup_changes_nothing_without_a_terminal() {
 }
 
 #[test]
+fn sighup_reads_the_secret_file_again_without_a_terminal() {
+    let (mesh, folder) = (Mesh::new(), TempDir::new());
+    let path = folder.path().join("secret");
+    let put = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    };
+    put(SECRET);
+    let before = format!("unset TALKIE_SECRET; export TALKIE_SECRET_FILE={};", path.display());
+    let mut service = started(&mesh, false, &before);
+    service.says("joined");
+    service.signal(Signal::SIGHUP);
+    service.logs("SIGHUP: reads the secret file again");
+    service.logs("holds what is in force");
+    put("");
+    service.signal(Signal::SIGHUP);
+    service.logs("stays in force");
+    put(&format!("xylem otter quartz bivouac 91\n{SECRET}\n"));
+    service.signal(Signal::SIGHUP);
+    service.logs("the secrets have changed");
+    // It sends under the new one now, and accepts the old one.
+    let (code, said, logged) = run(&mut mesh.talkie(["peers", "--count", "1", "--wait", "10", "--json"]));
+    assert_eq!(code, 0, "{logged}");
+    assert!(said.contains(r#""unknown_secret":true"#) && !said.contains("lacks"), "{said}");
+    let (code, said, logged) = run(&mut mesh.talkie(["peers", "--count", "1", "--wait", "10"]));
+    assert_eq!(code, 0, "{logged}");
+    assert!(said.contains("SECRET") && said.contains("unknown"), "{said}");
+    service.signal(Signal::SIGTERM);
+    assert_eq!(service.ends().0, Some(0));
+}
+
+#[test]
 fn a_closed_terminal_ends_a_command_with_a_goodbye_unless_it_runs_under_nohup() {
     let mesh = Mesh::new();
     let witness = Running::start(&mut mesh.talkie(["join", "--json"]));

@@ -209,20 +209,26 @@ async fn one_that_replaces_its_secret_a_moment_later_stays_linked() {
     assert_eq!((links.told_secret, links.told_closed, links.up), (0, 0, 1), "{links:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_partner_that_holds_only_one_of_several_is_reached() {
-    let secrets: Vec<_> = (0..4).map(|_| Secret::generate()).collect();
-    let mut a = Node::start(config("a", group()), &ring(&[&secrets[3]])).await;
+/// Two that meet only because the second dials the first.
+async fn dialed(first: &Keyring, second: &Keyring) -> [Option<String>; 2] {
+    let mut a = Node::start(config("a", group()), first).await;
     let mut b = config("b", group());
     b.discovery.multicast = false;
     b.discovery.partners = vec![a.transport.listen()[0].to_string().parse::<Partner>().expect("an address")];
-    let mut b = Node::start(b, &ring(&[&secrets[0], &secrets[1], &secrets[2], &secrets[3]])).await;
+    let mut b = Node::start(b, second).await;
     a.linked().await;
     b.linked().await;
-    let shown = |node: &Node| node.transport.peers()[0].secrets.as_ref().map(ToString::to_string);
-    assert_eq!(
-        shown(&b).as_deref(),
-        Some("sends under secret 4, lacks secret 1, lacks secret 2, lacks secret 3")
-    );
-    assert_eq!(shown(&a).as_deref(), Some("sends under a secret that this node does not hold"));
+    [&a, &b].map(|node| node.transport.peers()[0].secrets.as_ref().map(ToString::to_string))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_holds_only_one_of_several_is_reached_and_reaches() {
+    let secrets: Vec<_> = (0..4).map(|_| Secret::generate()).collect();
+    let (one, all) = (ring(&[&secrets[3]]), ring(&secrets.iter().collect::<Vec<_>>()));
+    let of_all = "sends under secret 4, lacks secret 1, lacks secret 2, lacks secret 3";
+    let of_one = "sends under a secret that this node does not hold";
+    let shown = dialed(&one, &all).await;
+    assert_eq!([shown[0].as_deref(), shown[1].as_deref()], [Some(of_one), Some(of_all)]);
+    let shown = dialed(&all, &one).await;
+    assert_eq!([shown[0].as_deref(), shown[1].as_deref()], [Some(of_all), Some(of_one)]);
 }
