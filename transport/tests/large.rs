@@ -9,6 +9,7 @@
 )]
 
 mod cutter;
+#[allow(dead_code, reason = "each test file uses some of it")]
 mod insider;
 
 use std::net::SocketAddr;

@@ -3,11 +3,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait for real nodes")]
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
+#[allow(dead_code, reason = "each test file uses some of it")]
+mod insider;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use insider::Insider;
 use talkie_discovery::{Groups, InterfaceSpec, Keyring, Partner, Secret, Secrets};
 use talkie_transport::{
     Config, Deliver, DownReason, Hand, Inbound, Interest, Interests, ListenAt, Parcel, PeerEvent, PeerSender,
@@ -231,4 +235,62 @@ async fn one_that_holds_only_one_of_several_is_reached_and_reaches() {
     assert_eq!([shown[0].as_deref(), shown[1].as_deref()], [Some(of_one), Some(of_all)]);
     let shown = dialed(&all, &one).await;
     assert_eq!([shown[0].as_deref(), shown[1].as_deref()], [Some(of_all), Some(of_one)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_member_says_changes_no_secret() {
+    let (old, new, theirs) = (Secret::generate(), Secret::generate(), Secret::generate());
+    let a = Node::start(config("a", group()), &ring(&[&old])).await;
+    let at = a.transport.listen()[0];
+    let mark = |of: &Secret| *ring(&[of]).first().mark.as_bytes();
+    let mut member = Insider::link(at, &ring(&[&old]).first().link).await;
+    a.until("a link", |node| node.stats().links.linked == 1).await;
+    member.secrets(1, &mark(&theirs)).await;
+    a.until("its word", |node| node.stats().links.other_secret == 1).await;
+    // Its own secret is none of this mesh for all that.
+    let stranger = Insider::try_link(at, &ring(&[&theirs]).first().link).await;
+    assert!(stranger.is_none());
+    let many: Vec<u8> = (0..255).flat_map(|n| [n; 8]).collect();
+    member.secrets(255, &many).await;
+    member.secrets(0, &[]).await;
+    // That it holds the new one, too, which it was told of, keeps it in for no longer than others.
+    a.transport.rekey(ring(&[&old, &new]));
+    member.secrets(2, &[mark(&new), mark(&old)].concat()).await;
+    a.until("its word", |node| {
+        node.peers()[0].secrets.as_ref().is_some_and(|it| it.to_string() == "sends under secret 2")
+    })
+    .await;
+    let links = a.transport.stats().links;
+    assert_eq!((links.secrets, links.rekeyed, links.linked), (2, 1, 1), "{links:?}");
+    let began = Instant::now();
+    a.transport.rekey(ring(&[&new]));
+    let told = async {
+        loop {
+            member.secrets(1, &mark(&new)).await;
+            if a.transport.peers().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, told).await.expect("it is out");
+    assert!(began.elapsed() < SOON);
+    assert_eq!(a.transport.stats().links.told_secret, 1);
+    assert!(Insider::try_link(at, &ring(&[&old]).first().link).await.is_none(), "and stays out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_about_the_number_of_secrets_ends_the_link_and_nothing_else() {
+    let secret = Secret::generate();
+    let a = Node::start(config("a", group()), &ring(&[&secret])).await;
+    let psk = ring(&[&secret]).first().link.clone();
+    for (count, marks) in [(2, 8), (255, 0), (1, 7)] {
+        let ended = a.transport.stats().links.ended_invalid;
+        let mut liar = Insider::link(a.transport.listen()[0], &psk).await;
+        liar.secrets(count, &vec![7; marks]).await;
+        a.until("its end", |node| node.stats().links.ended_invalid > ended).await;
+    }
+    let mut leaver = Insider::link(a.transport.listen()[0], &psk).await;
+    leaver.bye(4).await;
+    a.until("its end", |node| node.stats().links.ended_secret == 1).await;
 }

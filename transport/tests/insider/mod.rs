@@ -43,12 +43,13 @@ fn control(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 impl Insider {
-    pub(crate) async fn link(to: SocketAddr, psk: &LinkPsk) -> Self {
+    /// A link, if the first message is answered.
+    pub(crate) async fn try_link(to: SocketAddr, psk: &LinkPsk) -> Option<Self> {
         let identity = Identity::generate().expect("random bytes");
         let mut stream = TcpStream::connect(to).await.expect("it listens");
         let (noise, first) = Initiator::new(&identity, psk, RANGE).expect("a first message");
         stream.write_all(&[&PREAMBLE[..], &framed(&first)].concat()).await.expect("it reads");
-        let len = stream.read_u16().await.expect("it answers");
+        let len = stream.read_u16().await.ok()?;
         let mut second = vec![0; usize::from(len)];
         stream.read_exact(&mut second).await.expect("it answers");
         let (third, peer) = noise.read_second(&second).expect("it holds the secret");
@@ -67,7 +68,11 @@ impl Insider {
             while !insider.hear().await.expect("it goes on").contains(&2) {}
         }
         insider.say(&control(3, &[varint(7), varint(1)].concat())).await;
-        insider
+        Some(insider)
+    }
+
+    pub(crate) async fn link(to: SocketAddr, psk: &LinkPsk) -> Self {
+        Self::try_link(to, psk).await.expect("it answers")
     }
 
     pub(crate) fn id(&self) -> String {
@@ -155,6 +160,16 @@ impl Insider {
     }
 
     /// Waits for the end of the link.
+    /// Says that it accepts the secrets of these marks, and counts so many.
+    pub(crate) async fn secrets(&mut self, count: u8, marks: &[u8]) {
+        self.say(&control(12, &[&[count], marks].concat())).await;
+    }
+
+    /// Says goodbye, for this reason.
+    pub(crate) async fn bye(&mut self, why: u8) {
+        self.say(&control(8, &[why])).await;
+    }
+
     pub(crate) async fn is_dropped(&mut self) {
         let end = async { while self.hear().await.is_some() {} };
         tokio::time::timeout(PATIENCE, end).await.expect("the link ends");
