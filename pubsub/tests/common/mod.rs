@@ -33,6 +33,17 @@ impl Mesh {
             .listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
+    /// The same, whose secrets are those of a file.
+    pub(crate) fn config_of_file(&self, name: &str, file: &std::path::Path) -> Config {
+        let config = Config::from_secret_file(file).unwrap().name(name.parse().unwrap());
+        let config = config.groups(self.groups).interfaces(["lo".parse().unwrap()]);
+        config.listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    pub(crate) const fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     pub(crate) async fn join(&self, name: &str) -> Bus {
         self.config(name).join().await.unwrap()
     }
