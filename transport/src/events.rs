@@ -23,7 +23,7 @@ pub struct Peer {
     pub rtt: Option<Duration>,
     /// Since when it has been up.
     pub since: Instant,
-    /// Which of this node's secrets it holds; none where it does not say, as an older version.
+    /// Which of this node's secrets it holds, as far as it says; none where there are no secrets, in a simulated mesh.
     pub secrets: Option<PeerSecrets>,
 }
 

@@ -56,7 +56,7 @@ pub struct Rotation {
 struct Link {
     number: LinkNumber,
     secret: SecretMark,
-    /// What the peer accepts; empty where it told nothing, as an older version does.
+    /// What the peer accepts; never empty.
     theirs: Vec<SecretMark>,
     /// When it is to be made anew.
     due: Option<Instant>,
@@ -86,7 +86,7 @@ impl Rotation {
         &self.ours
     }
 
-    /// Those that the peer said it accepts; none where it said nothing, or is not linked.
+    /// Those that the peer accepts, as far as it says; none where it is not linked.
     pub fn theirs(&self, id: NodeId) -> &[SecretMark] {
         self.links.get(&id).map_or(&[], |link| &link.theirs)
     }
@@ -105,7 +105,7 @@ impl Rotation {
     /// A linked peer tells which it accepts.
     pub fn handle_told(&mut self, now: Instant, id: NodeId, theirs: &[SecretMark]) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.theirs = theirs.iter().take(MAX_TOLD).copied().collect();
+        link.theirs = known(theirs, link.secret);
         self.review(now, id);
     }
 
@@ -118,7 +118,7 @@ impl Rotation {
         secret: SecretMark,
         theirs: &[SecretMark],
     ) {
-        let theirs = theirs.iter().take(MAX_TOLD).copied().collect();
+        let theirs = known(theirs, secret);
         let link = Link { number, secret, theirs, due: None, hurried: false, asked: None, cut: None };
         self.links.insert(id, link);
         self.turn.take_if(|(whose, _)| *whose == id);
@@ -210,10 +210,15 @@ impl Rotation {
     }
 }
 
+/// What a peer accepts: an older version says nothing, and holds no other than that of its link.
+fn known(told: &[SecretMark], of_link: SecretMark) -> Vec<SecretMark> {
+    if told.is_empty() { vec![of_link] } else { told.iter().take(MAX_TOLD).copied().collect() }
+}
+
 fn need(ours: &[SecretMark], link: &Link) -> Need {
     let theirs = &link.theirs;
     let here = ours.contains(&link.secret);
-    let there = theirs.is_empty() || theirs.contains(&link.secret);
+    let there = theirs.contains(&link.secret);
     let first = ours.first().copied();
     match (here && there, first) {
         (true, Some(first)) if theirs.first() == Some(&first) && link.secret != first => Need::Better(first),

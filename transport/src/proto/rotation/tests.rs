@@ -104,6 +104,8 @@ fn one_that_tells_nothing_keeps_its_link_until_its_secret_is_removed() {
     let now = Instant::now();
     let mut node = Rotation::new(id(9), marks(&[1]));
     node.handle_linked(now, id(2), 2, mark(1), &[]);
+    node.handle_told(now, id(2), &[]);
+    assert_eq!(node.theirs(id(2)), marks(&[1]), "an older version, which holds just one");
     node.handle_rekey(now, marks(&[5, 1]));
     assert_eq!((events(&mut node, now + 9_000 * MS), node.poll_timeout()), (vec![], None));
     node.handle_rekey(now, marks(&[5]));
