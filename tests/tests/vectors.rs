@@ -1,0 +1,81 @@
+//! PROTOCOL.md's vectors, opened and made again by a script that knows the protocol from that page alone.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+use talkie_tests::temp::TempFile;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What the script says of this page, and whether all vectors on it hold.
+fn check(page: &Path) -> (bool, String) {
+    let done = Command::new("python3").arg(root().join("tests/vectors.py")).arg(page).output();
+    let done = done.expect("python3, 3.8 or later, which .ci/run installs");
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn another_implementation_opens_and_makes_all_vectors() {
+    let (held, said) = check(&root().join("PROTOCOL.md"));
+    assert!(held, "{said}");
+    let skipped: Vec<&str> = said.lines().filter(|line| line.starts_with("SKIPPED")).collect();
+    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!must || skipped.is_empty(), "with CI=true: {skipped:?}");
+    for line in skipped {
+        // Past the harness, which keeps to itself what a test that passes prints.
+        let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Every value of the vectors counts: the script finds each that was changed.
+#[test]
+fn one_changed_digit_of_the_vectors_is_found() {
+    let page = std::fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
+    let block = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let vectors: Value = serde_json::from_str(block).unwrap();
+    let mut leaves = Vec::new();
+    find_leaves(&vectors, String::new(), &mut leaves);
+    assert!(leaves.len() > 80, "{leaves:?}");
+    for leaf in &leaves {
+        let mut changed = vectors.clone();
+        change(changed.pointer_mut(leaf).unwrap());
+        let (held, said) = check(TempFile::new(&format!("```json\n{changed}\n```")).path());
+        // It says which value, and does not stumble over it.
+        assert!(!held && said.contains("published"), "{leaf} was changed, and: {said}");
+    }
+}
+
+fn find_leaves(value: &Value, at: String, leaves: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| find_leaves(value, format!("{at}/{key}"), leaves));
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| find_leaves(value, format!("{at}/{index}"), leaves)),
+        _ => leaves.push(at),
+    }
+}
+
+/// The last digit or letter becomes another, and a number the next.
+fn change(leaf: &mut Value) {
+    *leaf = match leaf {
+        Value::String(text) => {
+            let mut text = text.clone();
+            let at = text.rfind(|c: char| c.is_ascii_alphanumeric()).unwrap();
+            let other = if &text[at..=at] == "4" { "5" } else { "4" };
+            text.replace_range(at..=at, other);
+            text.into()
+        }
+        Value::Number(number) => (number.as_u64().unwrap() ^ 1).into(),
+        _ => vec![1, 1].into(),
+    }
+}
