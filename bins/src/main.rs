@@ -5,6 +5,7 @@
 //! args.rs       the command line, made of the library's table of settings
 //! output.rs     what a command prints: words for people, JSON lines for programs
 //! exit.rs       how a command ends
+//! guard.rs      what no other process may read
 //! stop.rs       the signals and the closed pipe that end one early
 //! logs.rs       what is logged, for people and for the journal
 //! service.rs    word to a service manager
@@ -16,6 +17,7 @@ mod args;
 #[allow(clippy::disallowed_methods)]
 mod commands;
 mod exit;
+mod guard;
 mod logs;
 mod output;
 mod service;
@@ -27,11 +29,16 @@ use std::process::ExitCode;
 use exit::Failure;
 
 fn main() -> ExitCode {
+    // Before the first look at a secret.
+    let closed = guard::close();
     let invocation = match args::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(early) => return early.end(),
     };
     logs::init(invocation.log.as_deref());
+    if let Err(error) = closed {
+        tracing::warn!("a core dump of this process may show its secret: {error}");
+    }
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,13 +1,13 @@
 //! PROTOCOL.md's vectors, opened and made again by a script that knows the protocol from that page alone.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use serde_json::Value;
-use talkie_tests::temp::TempFile;
+use talkie_tests::{skip, temp::TempFile};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -25,13 +25,8 @@ fn check(page: &Path) -> (bool, String) {
 fn another_implementation_opens_and_makes_all_vectors() {
     let (held, said) = check(&root().join("PROTOCOL.md"));
     assert!(held, "{said}");
-    let skipped: Vec<&str> = said.lines().filter(|line| line.starts_with("SKIPPED")).collect();
-    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(!must || skipped.is_empty(), "with CI=true: {skipped:?}");
-    for line in skipped {
-        // Past the harness, which keeps to itself what a test that passes prints.
-        let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
-    }
+    let skipped = said.lines().filter_map(|line| line.strip_prefix("SKIPPED: "));
+    skipped.for_each(skip);
 }
 
 /// Every value of the vectors counts: the script finds each that was changed.
