@@ -15,7 +15,7 @@ use crate::io::endpoint::{Endpoint, Socket};
 use crate::io::keys;
 use crate::io::net::{PeerSender, Transport};
 use crate::io::registry::Registry;
-use crate::metrics::Metrics;
+use crate::metrics::{MemoryLimits, Metrics};
 use crate::topic::BusName;
 
 /// One process on the mesh. A cheap handle: it, its buses and their subscriptions keep the node there, and with the
@@ -173,7 +173,7 @@ impl Inner {
         let transport = self.transport.stats();
         let Reading { published, deliveries, requests, refused, memory, subscriptions } =
             self.registry.read(&transport);
-        let talkie_transport::Stats { discovery, links, traffic, peers, .. } = transport;
+        let talkie_transport::Stats { discovery, links, traffic, peers, limits, .. } = transport;
         Metrics {
             node: self.transport.id(),
             name: self.transport.name().clone(),
@@ -185,6 +185,7 @@ impl Inner {
             requests,
             refused,
             memory,
+            limits: MemoryLimits::new(limits),
             peers,
             subscriptions,
         }
