@@ -24,6 +24,8 @@ mod service;
 #[allow(clippy::disallowed_methods)]
 mod stop;
 
+use std::io;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use exit::Failure;
@@ -39,9 +41,8 @@ fn main() -> ExitCode {
     if let Err(error) = closed {
         tracing::warn!("a core dump of this process may show its secret: {error}");
     }
-    let ended = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+    let ended = room()
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build())
         .map_err(|error| Failure::Failed(format!("cannot start: {error}")))
         .and_then(|runtime| {
             let ended = runtime.block_on(commands::run(invocation));
@@ -50,4 +51,12 @@ fn main() -> ExitCode {
             ended
         });
     exit::code(ended)
+}
+
+/// File descriptors that the runtime opens for itself: six, and where it gets a part of them only, tokio panics.
+const OPENED: usize = 8;
+
+/// Whether there are as many: without them an error is told, as for everything that is opened later.
+fn room() -> io::Result<()> {
+    (0..OPENED).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>().map(drop)
 }

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
-use talkie_discovery::{Groups, InterfaceSpec, Partner, Reach, Secret};
+use talkie_discovery::{Groups, InterfaceError, InterfaceSpec, Partner, Reach, Secret};
 use talkie_transport::MAX_MAX_MESSAGE;
 
 use crate::config::Config;
@@ -426,8 +426,11 @@ fn interfaces(text: &str) -> Result<Vec<InterfaceSpec>, String> {
         return Err("it names none".to_owned());
     }
     // Asked here, before anything starts: a misspelt interface would otherwise be a node that meets nobody.
-    Reach::look(&specs).map_err(words)?;
-    Ok(specs)
+    match Reach::look(&specs) {
+        // That the system lists none at all is no setting's fault, and is told by whoever uses them.
+        Ok(_) | Err(InterfaceError::List(_)) => Ok(specs),
+        Err(error) => Err(words(error)),
+    }
 }
 
 fn bytes(text: &str) -> Result<usize, String> {

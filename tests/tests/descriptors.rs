@@ -16,6 +16,7 @@ use std::{
 
 use talkie_tests::{
     SLACK, SOON,
+    command::{Talkie, binary},
     feeder::Feeder,
     ledger::{Ledger, Totals},
     mesh::{Member, Mesh},
@@ -67,6 +68,36 @@ impl Siege {
 fn limit(node: &Member) {
     let limits = ["--pid", &node.pid().to_string(), &format!("--nofile={LIMIT}:")].map(str::to_owned);
     assert!(Command::new("prlimit").args(limits).status().unwrap().success(), "prlimit");
+}
+
+/// Whatever the number of descriptors is, a command joins, or it says why not and may be started again.
+#[test]
+fn a_start_without_file_descriptors_is_told_as_a_failure() {
+    let mesh = Mesh::new();
+    let (mut joined, mut failed) = (0, 0);
+    for limit in 4..32 {
+        let script = format!("ulimit -n {limit}; exec \"$@\"");
+        let command = Talkie::program("sh", &format!("with {limit} descriptors"))
+            .args(["-c", &script, "sh", binary().to_str().unwrap()])
+            .args(["peers", "--wait", "0", "--interface", "lo"])
+            .env("TALKIE_SECRET", mesh.secret())
+            .env("TALKIE_GROUP", mesh.group().to_string())
+            .env("TALKIE_LISTEN", "127.0.0.1:0");
+        let done = command.run();
+        match done.code() {
+            Some(0) => joined += 1,
+            Some(1) => {
+                failed += 1;
+                let why = done.stderr.lines().last().unwrap_or_default();
+                assert!(why.starts_with("talkie: ") && why.contains("Too many open files"), "{done:?}");
+            }
+            // The system could not load it.
+            Some(127) => {}
+            _ => panic!("with {limit}: {done:?}"),
+        }
+    }
+    println!("{failed} failed, {joined} joined");
+    assert!(joined > 0 && failed > 0, "{failed} failed, {joined} joined");
 }
 
 #[test]
