@@ -23,13 +23,19 @@ def secret(v):
     else:
         print("SKIPPED: Argon2id of the vectors' passphrase (needs argon2)")
         root = unhex(v["root"])
-    prk = hmac.digest(b"talkie/1", root, "sha256")
-    expand = lambda use: hmac.digest(prk, LABEL + use + b"\1", "sha256")
     same("root", root, unhex(v["root"]))
-    same("prk", prk, unhex(v["prk"]))
-    same("heartbeat key", expand(b"heartbeat"), unhex(v["heartbeat_key"]))
-    same("link key", expand(b"link psk"), unhex(v["link_key"]))
-    same("check word", expand(b"check word")[:2], unhex(v["check_word"]))
+    same("prk", extract(root), unhex(v["prk"]))
+    same("heartbeat key", expand(root, b"heartbeat"), unhex(v["heartbeat_key"]))
+    same("link key", expand(root, b"link psk"), unhex(v["link_key"]))
+    same("check word", expand(root, b"check word")[:2], unhex(v["check_word"]))
+
+
+def extract(root):
+    return hmac.digest(b"talkie/1", root, "sha256")
+
+
+def expand(root, use):
+    return hmac.digest(extract(root), LABEL + use + b"\1", "sha256")
 
 
 def node(v):
