@@ -107,7 +107,8 @@ pub use error::{
 pub use group::{GroupName, GroupNameError, MAX_GROUP_BYTES};
 pub use handler::Handler;
 pub use metrics::{
-    Deliveries, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
+    Deliveries, MemoryLimits, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats,
+    SubscriptionStats,
 };
 pub use node::Node;
 pub use options::{SubscribeOptions, WhenFull};

@@ -12,6 +12,10 @@ use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{LinkStats, PeerStats, Traffic};
 
 use crate::delivery::Receipt;
+use crate::proto::history::MAX_ALL_BYTES;
+use crate::proto::interest::MAX_INTEREST_BYTES;
+use crate::proto::ledger::MAX_JOB_BYTES;
+use crate::proto::presence::{MAX_OWN_BYTES, MAX_PEER_BYTES};
 use crate::topic::{BusName, Pattern};
 
 /// What a node did since its start, and what it holds now: one reading of all counters; of
@@ -31,7 +35,7 @@ use crate::topic::{BusName, Pattern};
 /// | promise | counters |
 /// |---|---|
 /// | nothing is lost silently | publisher: [`Traffic`]`.lost_*`; subscriber: [`Deliveries`]`.missed`, `.dropped`; each is yielded all that it `received` but what was `dropped` and what waits, and gaps for `missed` and `dropped` |
-/// | memory is bounded | [`MemoryStats`], per peer [`PeerStats::queued_bytes`], per subscription [`SubscriptionStats::waiting_bytes`] |
+/// | memory is bounded | [`MemoryStats`] under [`MemoryLimits`], per peer [`PeerStats::queued_bytes`], per subscription [`SubscriptionStats::waiting_bytes`] |
 /// | a slow peer delays a publisher little | [`PublishStats`]`.waits`, `.waited_us` |
 /// | strangers learn nothing and cost little | [`discovery`](Self::discovery)`.rejected_*`, [`LinkStats`]`.refused_*`, `.turned_away` |
 /// | one link per pair, made again when it breaks | [`LinkStats`]`.made`, `.replaced`, `.ended_*`, `.told_*` |
@@ -60,6 +64,8 @@ pub struct Metrics {
     pub refused: RefusedStats,
     /// Memory in use.
     pub memory: MemoryStats,
+    /// What it is held to, beside each subscription's own limit.
+    pub limits: MemoryLimits,
     /// Every node that is up or owed something, in the order of ids: at most 1,024 linked and 4,096 away.
     pub peers: Vec<PeerStats>,
     /// Every subscription and handler, those of one pattern together; as many as the program holds.
@@ -230,6 +236,47 @@ pub struct MemoryStats {
     pub assembling_bytes: u64,
     /// Large messages that wait for such memory, in messages: their senders wait with them.
     pub assembling_waits: u64,
+    /// What all other nodes want: texts and 352 for each.
+    pub interests_bytes: u64,
+    /// The same, in interests.
+    pub interests: u64,
+}
+
+/// What memory is held to, bytes. A node's stay as they are; beyond them things wait, or are refused, or lost and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemoryLimits {
+    /// For one peer that is up: to be sent or confirmed.
+    pub peer_bytes: u64,
+    /// What one peer wants.
+    pub peer_interests_bytes: u64,
+    /// Keys that one peer tracks.
+    pub peer_presence_bytes: u64,
+    /// Keys that this node tracks.
+    pub own_presence_bytes: u64,
+    /// For all peers that are away.
+    pub peers_away_bytes: u64,
+    /// Of what publishers of one bus keep.
+    pub bus_history_bytes: u64,
+    /// For messages to groups.
+    pub groups_bytes: u64,
+    /// For large messages that are not whole yet.
+    pub assembling_bytes: u64,
+}
+
+impl MemoryLimits {
+    pub(crate) const fn new(links: talkie_transport::Limits) -> Self {
+        Self {
+            peer_bytes: links.peer_bytes,
+            peer_interests_bytes: MAX_INTEREST_BYTES as u64,
+            peer_presence_bytes: MAX_PEER_BYTES as u64,
+            own_presence_bytes: MAX_OWN_BYTES as u64,
+            peers_away_bytes: links.away_bytes,
+            bus_history_bytes: MAX_ALL_BYTES as u64,
+            groups_bytes: MAX_JOB_BYTES as u64,
+            assembling_bytes: links.assembling_bytes,
+        }
+    }
 }
 
 /// One subscription.
@@ -246,6 +293,8 @@ pub struct SubscriptionStats {
     pub waiting: u64,
     /// Memory of what waits, bytes, with 192 for each message. A gauge.
     pub waiting_bytes: u64,
+    /// What it is held to, but for a single message that is longer; 0 for a handler, where nothing waits.
+    pub limit_bytes: u64,
     /// What it was given.
     pub deliveries: Deliveries,
 }
@@ -271,6 +320,7 @@ mod tests {
             requests: Default::default(),
             refused: Default::default(),
             memory: Default::default(),
+            limits: MemoryLimits::new(Default::default()),
             peers: Vec::new(),
             subscriptions: Vec::new(),
         }
@@ -283,6 +333,7 @@ mod tests {
             pattern: pattern.parse().unwrap(),
             waiting,
             waiting_bytes: waiting * 100,
+            limit_bytes: 1_000,
             deliveries: Deliveries::default(),
         }
     }

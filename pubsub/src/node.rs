@@ -17,7 +17,7 @@ use crate::io::keys;
 use crate::io::net::{PeerSender, Transport};
 use crate::io::registry::Registry;
 use crate::io::secret_file::SecretFile;
-use crate::metrics::Metrics;
+use crate::metrics::{MemoryLimits, Metrics};
 use crate::topic::BusName;
 
 /// One process on the mesh. A cheap handle: it, its buses and their subscriptions keep the node there, and with the
@@ -215,7 +215,7 @@ impl Inner {
         let transport = self.transport.stats();
         let Reading { published, deliveries, requests, refused, memory, subscriptions } =
             self.registry.read(&transport);
-        let talkie_transport::Stats { discovery, links, traffic, peers, .. } = transport;
+        let talkie_transport::Stats { discovery, links, traffic, peers, limits, .. } = transport;
         Metrics {
             node: self.transport.id(),
             name: self.transport.name().clone(),
@@ -227,6 +227,7 @@ impl Inner {
             requests,
             refused,
             memory,
+            limits: MemoryLimits::new(limits),
             peers,
             subscriptions,
         }

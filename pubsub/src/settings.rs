@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
-use talkie_discovery::{Groups, InterfaceSpec, Partner, Reach, Secret};
+use talkie_discovery::{Groups, InterfaceError, InterfaceSpec, Partner, Reach, Secret};
 use talkie_transport::MAX_MAX_MESSAGE;
 
 use crate::config::Config;
@@ -42,10 +42,12 @@ enum Read {
     Text(fn(Config, &str) -> Result<Config, String>),
 }
 
+const SECRET_FLAG: &str = "--secret";
+
 /// Every setting, in the order of a help text.
 pub const SETTINGS: &[Setting] = &[
     Setting {
-        flag: "--secret",
+        flag: SECRET_FLAG,
         value: "S",
         variable: "TALKIE_SECRET",
         default: "none: one is needed",
@@ -231,7 +233,7 @@ impl fmt::Debug for ConfigError {
 /// Makes a [`Config`] of a command's flags and this process's environment.
 ///
 /// `flags` names a setting's flag with each value that it was given, none where it was not.
-/// What is odd and yet no error (an unknown variable) is logged as a warning.
+/// What is odd and yet no error (an unknown variable, a secret in the list of processes) is logged as a warning.
 ///
 /// # Errors
 /// The first thing found wrong. Nothing has been started then.
@@ -243,6 +245,14 @@ pub fn from_flags<'a>(
     let (config, warnings) = resolve(&flags, &environment)?;
     for warning in warnings {
         tracing::warn!(name: "talkie.setting.unknown", "{warning}");
+    }
+    // To write over it would take `unsafe`, and whoever looked before that has it.
+    if flags.iter().any(|(flag, given)| *flag == SECRET_FLAG && !given.is_empty()) {
+        tracing::warn!(
+            name: "talkie.secret.visible",
+            "{SECRET_FLAG} shows the secret to the other users of this host, in the list of processes: a file \
+             (--secret-file) or TALKIE_SECRET does not"
+        );
     }
     Ok(config)
 }
@@ -332,6 +342,8 @@ fn resolve(
 impl Source<'_> {
     fn secrets(&self) -> Result<Config, ConfigError> {
         match self.setting.read {
+            // The secret itself in the place of its file: no error may show it.
+            Read::SecretFile if looks_secret(&self.text) => Err(self.bad("it looks like the secret itself")),
             Read::SecretFile => Config::from_secret_file(&self.text).map_err(|e| self.bad(&words(e))),
             _ => Secret::parse(self.utf8()?).map(Config::new).map_err(|e| self.bad(&words(e))),
         }
@@ -344,7 +356,8 @@ impl Source<'_> {
     /// The one line that is told of a bad value: what gave it, what it was, what would be right.
     fn bad(&self, why: &str) -> ConfigError {
         let given = match self.setting.read {
-            Read::Secret => "the value (not shown)".to_owned(),
+            Read::Secret => HIDDEN.to_owned(),
+            Read::SecretFile if looks_secret(&self.text) => HIDDEN.to_owned(),
             _ => quoted(&self.text),
         };
         let why = match why {
@@ -354,6 +367,14 @@ impl Source<'_> {
         };
         ConfigError::BadValue { setting: self.name, given, expected: self.setting.expected, why }
     }
+}
+
+/// In the place of a bad value that is a secret, or may be.
+const HIDDEN: &str = "the value (not shown)";
+
+/// Whether a file's name begins as every generated secret does.
+fn looks_secret(name: &OsStr) -> bool {
+    name.to_string_lossy().get(..4).is_some_and(|start| start.eq_ignore_ascii_case("tk1-"))
 }
 
 /// At most this many characters of a bad value are shown, so that the line stays one that a person reads.
@@ -405,8 +426,11 @@ fn interfaces(text: &str) -> Result<Vec<InterfaceSpec>, String> {
         return Err("it names none".to_owned());
     }
     // Asked here, before anything starts: a misspelt interface would otherwise be a node that meets nobody.
-    Reach::look(&specs).map_err(words)?;
-    Ok(specs)
+    match Reach::look(&specs) {
+        // That the system lists none at all is no setting's fault, and is told by whoever uses them.
+        Ok(_) | Err(InterfaceError::List(_)) => Ok(specs),
+        Err(error) => Err(words(error)),
+    }
 }
 
 fn bytes(text: &str) -> Result<usize, String> {

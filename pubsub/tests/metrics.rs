@@ -49,6 +49,7 @@ async fn what_was_published_is_delivered_dropped_or_missed() {
     assert_eq!((sent.traffic.sent_messages, sent.traffic.lost_full, sent.traffic.lost_absent), (201, 0, 0));
     let own = of(&sent, "t/*");
     assert_eq!((own.bus.as_str(), own.waiting, own.deliveries.received), ("default", 202, 202));
+    assert_eq!(own.limit_bytes, 8 << 20);
     assert_eq!(own.waiting_bytes, 100 * (192 + 6 + 50) + 100 * (192 + 7 + 9) + 192 + 7 + 9 + 192 + 6 + 1_001);
     assert_eq!(sent.memory.subscriptions_bytes, own.waiting_bytes);
     assert_eq!((sent.memory.subscriptions_waiting, sent.memory.peers_up_bytes), (202, 0));
@@ -63,6 +64,16 @@ async fn what_was_published_is_delivered_dropped_or_missed() {
     }
     assert!(matches!(typed.now(), Some(Delivery::Malformed { .. })));
     let had = to.metrics();
+    // Three patterns that one node wants, with a bus beside each; the other wants one.
+    let texts = "t/slow".len() + "t/typed".len() + "t/**".len();
+    let interests = (3 * (352 + "default".len()) + texts) as u64;
+    assert_eq!((sent.memory.interests, sent.memory.interests_bytes), (3, interests));
+    assert_eq!(had.memory.interests, 1);
+    // Twice the largest message, here 1 MiB and 1,000 bytes, with 32 KiB before it and 1 MiB for others; 4 MiB at least.
+    let peer = 2 * ((1 << 20) + (32 << 10) + (1 << 20));
+    assert_eq!((sent.limits.peer_bytes, had.limits.peer_bytes), (peer, 4 << 20));
+    assert_eq!((sent.limits.peers_away_bytes, sent.limits.assembling_bytes), (64 << 20, 256 << 20));
+    assert_eq!(of(&had, "t/slow").limit_bytes, 1 << 20);
     assert_eq!((had.traffic.received_messages, had.traffic.received_bytes), (201, sent.traffic.sent_bytes));
     let stats = of(&had, "t/slow");
     let told = stats.deliveries;

@@ -15,9 +15,7 @@ mod tools;
 
 use std::{
     collections::BTreeMap,
-    env,
     fmt::Write as _,
-    io::Write,
     process::Command,
     sync::{
         Mutex,
@@ -41,7 +39,7 @@ pub use self::{
     fault::{Fault, Injected, Traffic},
     resolver::Resolver,
 };
-use crate::{command::Talkie, mesh::Member};
+use crate::{command::Talkie, mesh::Member, skip};
 
 /// True where hosts can be built: root, and `ip netns` and `nft` at hand.
 ///
@@ -62,14 +60,7 @@ pub fn require_root() -> bool {
         None
     };
     let Some(missing) = missing else { return true };
-    // The harness names a test's thread after it.
-    let thread = thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let must = env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(!must, "with CI=true {test} must run, and there is no {missing}");
-    let line = format!("SKIPPED: {test} (needs root and network namespaces; there is no {missing})\n");
-    // Not `println!`: the harness keeps that to itself where a test passes.
-    let _ = std::io::stdout().write_all(line.as_bytes());
+    skip(&format!("needs root and network namespaces; there is no {missing}"));
     false
 }
 

@@ -45,7 +45,9 @@ pub mod service;
 pub mod stranger;
 pub mod temp;
 
-use std::time::Duration;
+use std::{env, io::Write as _, thread, time::Duration};
+
+use nix::unistd::Uid;
 
 /// How long a test waits for what should happen at once: far above any honest delay of a debug build
 /// on a busy machine of two cores, so that only a wait for nothing reaches it.
@@ -53,3 +55,31 @@ pub const SOON: Duration = Duration::from_secs(10);
 
 /// What a debug build on a busy machine may add to a promised delay.
 pub const SLACK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1500 } else { 500 });
+
+/// True where the open files of a node can be looked at: it shows them to root alone. Otherwise the test that asks is skipped.
+///
+/// # Panics
+/// With `CI=true`, where these tests must run.
+#[must_use]
+pub fn require_insight() -> bool {
+    let root = Uid::effective().is_root();
+    if !root {
+        skip("needs root to see a node's open files");
+    }
+    root
+}
+
+/// Says that the test that calls is skipped: a line `SKIPPED: …` goes to standard output, past the test harness, so that
+/// skipped tests can be counted.
+///
+/// # Panics
+/// With `CI=true`, where all tests must run.
+pub fn skip(why: &str) {
+    // The harness names a test's thread after it.
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let must = env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!must, "with CI=true {test} must run: {why}");
+    // Not `println!`: the harness keeps that to itself where a test passes.
+    let _ = std::io::stdout().write_all(format!("SKIPPED: {test} ({why})\n").as_bytes());
+}

@@ -304,6 +304,30 @@ fn a_secret_file_that_cannot_be_used_is_refused() {
 }
 
 #[test]
+fn a_secret_in_the_place_of_its_file_is_not_shown() {
+    for secret in [keygen(), keygen().to_uppercase()] {
+        let body = &secret[4..12];
+        let flag = Talkie::new("join").args(["--secret-file", &secret]).run();
+        let variable = Talkie::new("join").env("TALKIE_SECRET_FILE", &secret).run();
+        flag.refused(&["--secret-file", "not shown"]);
+        variable.refused(&["TALKIE_SECRET_FILE", "not shown"]);
+        assert!(!flag.stderr.contains(body) && !variable.stderr.contains(body), "{flag:?} {variable:?}");
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_warned_of() {
+    let mesh = Mesh::new();
+    let shown = mesh.talkie("peers").args(["--wait", "0", "--secret", mesh.secret()]).run().exits(0);
+    let told =
+        shown.stderr.lines().filter(|line| line.contains("WARN") && line.contains("--secret ")).count();
+    assert_eq!(told, 1, "{shown:?}");
+    assert!(!shown.stderr.contains(&mesh.secret()[4..12]), "{shown:?}");
+    let hidden = mesh.talkie("peers").args(["--wait", "0"]).run().exits(0);
+    assert!(!hidden.stderr.contains("WARN"), "{hidden:?}");
+}
+
+#[test]
 fn two_secrets_at_one_level_are_refused() {
     let secret = keygen();
     let file = TempFile::new(&secret);

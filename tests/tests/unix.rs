@@ -28,6 +28,7 @@ use talkie_tests::{
     command::binary,
     hosts::{Lan, require_root},
     mesh::{Member, Mesh, keygen},
+    require_insight,
 };
 
 /// How soon the end of a process is told whose kernel closes its connections.
@@ -160,6 +161,9 @@ fn the_end_of_a_node_is_told_as_ever() {
 
 #[test]
 fn a_stranger_at_the_socket_gets_no_byte_and_keeps_nobody_out() {
+    if !require_insight() {
+        return;
+    }
     let mesh = Mesh::new();
     let node = mesh.join("node");
     let (door, files) = (door(&node), node.open_files());

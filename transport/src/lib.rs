@@ -34,5 +34,5 @@ pub use interest::{Interest, Interests};
 pub use peer::{Arrival, Deliver, Hand, Inbound, PeerSender, Pressed, Pushed, Room};
 pub use proto::outbox::SMALL;
 pub use proto::record::LARGE;
-pub use stats::{LinkStats, PeerStats, Stats, Traffic};
+pub use stats::{Limits, LinkStats, PeerStats, Stats, Traffic};
 pub use transport::Transport;

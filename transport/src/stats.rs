@@ -26,8 +26,22 @@ pub struct Stats {
     pub assembling_bytes: u64,
     /// Large messages that wait for such memory, and their senders with them. A gauge.
     pub assembling_waits: u64,
+    /// What memory is held to.
+    pub limits: Limits,
     /// Every node that is up or owed something, in the order of ids; at most 1,024 linked and 4,096 lost ones.
     pub peers: Vec<PeerStats>,
+}
+
+/// Most memory of what waits, bytes. They follow from the largest message, and stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Limits {
+    /// For one peer that is up: to be sent or confirmed.
+    pub peer_bytes: u64,
+    /// For all peers that are away.
+    pub away_bytes: u64,
+    /// Of large messages that are being put together.
+    pub assembling_bytes: u64,
 }
 
 /// One node that is up, or away and owed something.

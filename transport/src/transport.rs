@@ -9,10 +9,12 @@ use crate::config::Config;
 use crate::directory::{Directory, PeerEvents};
 use crate::error::{InDoubt, StartError};
 use crate::events::Peer;
+use crate::io::driver::ABSENT_BUDGET;
 use crate::io::link::Context;
 use crate::io::{start, stop};
 use crate::peer::Deliver;
-use crate::stats::{LinkStats, PeerStats, Stats};
+use crate::proto::outbox::limit_for;
+use crate::stats::{Limits, LinkStats, PeerStats, Stats};
 
 /// The links of one node, and its heartbeats. Dropping it does not end them: [`Transport::close`] does.
 #[derive(Debug)]
@@ -100,6 +102,11 @@ impl Transport {
             traffic,
             assembling_bytes: assembling as u64,
             assembling_waits: waits as u64,
+            limits: Limits {
+                peer_bytes: limit_for(self.context.max_message) as u64,
+                away_bytes: ABSENT_BUDGET as u64,
+                assembling_bytes: self.context.budget.limit() as u64,
+            },
             peers,
         }
     }

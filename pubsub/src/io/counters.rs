@@ -86,17 +86,20 @@ impl<P: Outlet> Registry<P> {
         let members = self.members();
         reading.deliveries = members.ended;
         reading.refused.subscribers = members.refused;
+        let (interests, bytes) = members.said();
+        (reading.memory.interests, reading.memory.interests_bytes) = (interests as u64, bytes as u64);
         for (id, own) in members.own().from(0) {
             let local = self.locals.get(&id).or_else(|| self.groups.locals.get(&id));
             let Some(local) = local.map(|local| std::sync::Arc::clone(&local)) else {
                 continue;
             };
             let takers = local.takers();
-            let queues = takers.queues.iter().map(|joined| joined.to.stats());
-            let handlers = takers.handlers.iter().map(|joined| (0, 0, joined.to.stats()));
-            for (waiting, waiting_bytes, deliveries) in queues.chain(handlers) {
+            let queues = takers.queues.iter().map(|joined| (joined.to.limit(), joined.to.stats()));
+            let handlers = takers.handlers.iter().map(|joined| (0, (0, 0, joined.to.stats())));
+            for (limit_bytes, (waiting, waiting_bytes, deliveries)) in queues.chain(handlers) {
                 let (bus, pattern) = (own.bus.clone(), own.pattern.clone());
-                let stats = SubscriptionStats { bus, pattern, waiting, waiting_bytes, deliveries };
+                let stats =
+                    SubscriptionStats { bus, pattern, waiting, waiting_bytes, limit_bytes, deliveries };
                 reading.subscriptions.push(stats);
             }
         }

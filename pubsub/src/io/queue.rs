@@ -257,6 +257,11 @@ impl Queue {
         lock(&self.state).counted.malformed += 1;
     }
 
+    /// How many bytes may wait.
+    pub(crate) fn limit(&self) -> u64 {
+        lock(&self.state).backlog.limit() as u64
+    }
+
     /// How many deliveries wait, with how many bytes, and what came so far.
     pub(crate) fn stats(&self) -> (u64, u64, Deliveries) {
         let state = lock(&self.state);

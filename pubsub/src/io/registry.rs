@@ -265,6 +265,11 @@ impl<P: Outlet> Members<P> {
         self.replica.announced(peer)
     }
 
+    /// What all peers want: how many interests, and what they are charged, bytes.
+    pub(super) fn said(&self) -> (usize, usize) {
+        self.replica.said()
+    }
+
     /// A link: all is told anew. If the peer was forgotten, what it had been told of us then.
     pub(super) fn linked(&mut self, peer: &P) -> Option<u64> {
         let id = peer.id();

@@ -350,6 +350,23 @@ pub(crate) const FAMILIES: &[Family] = &[
                 ("history", memory.history_bytes),
                 ("groups", memory.groups_bytes),
                 ("assembling", memory.assembling_bytes),
+                ("interests", memory.interests_bytes),
+            ],
+        );
+    }),
+    Family::gauge("talkie_memory_limit_bytes", "What that is held to: of one peer, or of all", |m, tell| {
+        let limits = &m.limits;
+        tell.by(
+            "of",
+            [
+                ("peer", limits.peer_bytes),
+                ("peer_interests", limits.peer_interests_bytes),
+                ("peer_presence", limits.peer_presence_bytes),
+                ("own_presence", limits.own_presence_bytes),
+                ("peers_away", limits.peers_away_bytes),
+                ("bus_history", limits.bus_history_bytes),
+                ("groups", limits.groups_bytes),
+                ("assembling", limits.assembling_bytes),
             ],
         );
     }),
@@ -370,6 +387,9 @@ pub(crate) const FAMILIES: &[Family] = &[
     }),
     Family::gauge("talkie_subscription_waiting_bytes", "Memory of them", |m, tell| {
         by_pattern(m, tell, |one| one.waiting_bytes);
+    }),
+    Family::gauge("talkie_subscription_limit_bytes", "What that is held to", |m, tell| {
+        by_pattern(m, tell, |one| one.limit_bytes);
     }),
     // Each peer that is up.
     Family::gauge("talkie_peer_rtt_seconds", "Round-trip time of pings, smoothed", |m, tell| {

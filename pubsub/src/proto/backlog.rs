@@ -196,6 +196,11 @@ impl Backlog {
             && (self.waiting.len() > most.min(PLENTY) || self.bytes > most_bytes.min(PLENTY_BYTES))
     }
 
+    /// Most bytes that wait.
+    pub const fn limit(&self) -> usize {
+        self.limits.bytes
+    }
+
     /// Deliveries that wait, and the bytes that they are charged.
     pub fn waiting(&self) -> (usize, usize) {
         (self.lost.len() + self.waiting.len() + self.refused.len(), self.bytes + self.long)

@@ -318,6 +318,12 @@ impl<P: Clone + Eq + Hash, O: Own> Replica<P, O> {
         self.peers.keys()
     }
 
+    /// How many entries they all said, and what those are charged, bytes.
+    pub fn said(&self) -> (usize, usize) {
+        let inward = self.peers.values().map(|peer| &peer.inward);
+        inward.fold((0, 0), |(entries, bytes), of| (entries + of.view.len(), bytes + of.bytes))
+    }
+
     /// Those of them that are linked now.
     pub fn linked(&self) -> impl Iterator<Item = &P> {
         self.peers.iter().filter(|(_, peer)| peer.outward.linked).map(|(peer, _)| peer)

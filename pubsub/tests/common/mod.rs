@@ -18,11 +18,15 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) fn new() -> Self {
+        Self::with_secret(Secret::generate())
+    }
+
+    pub(crate) fn with_secret(secret: Secret) -> Self {
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         // An address of this process's own: a port that was free may be another's a moment later.
         let [.., high, low] = std::process::id().to_be_bytes();
         let v4 = Some(SocketAddrV4::new(Ipv4Addr::new(239, 255, high, low), free));
-        Self { secret: Secret::generate(), groups: Groups { v4, v6: None } }
+        Self { secret, groups: Groups { v4, v6: None } }
     }
 
     pub(crate) fn config(&self, name: &str) -> Config {

@@ -1,6 +1,7 @@
 //! The rig itself: its faults do what they say, and no more, and its counters count.
 
 use std::{
+    io::Write,
     net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
     time::Duration,
 };

@@ -40,6 +40,11 @@ impl Budget {
         (given, self.waiting.load(Ordering::Relaxed))
     }
 
+    /// Bytes in all.
+    pub(crate) const fn limit(&self) -> usize {
+        self.all
+    }
+
     /// Room for a message of `bytes`, if there is.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Option<Grant> {
         Arc::clone(&self.room).try_acquire_many_owned(permits(bytes)).ok()

@@ -28,7 +28,7 @@ use crate::proto::rotation::Rotation;
 /// Timeouts of all links are looked at together, this often at most: an idle node wakes rarely.
 const TICK: Duration = Duration::from_millis(50);
 /// What all absent peers together may be kept, bytes; shared evenly, and beyond it losses are counted.
-const ABSENT_BUDGET: usize = 64 * 1024 * 1024;
+pub(crate) const ABSENT_BUDGET: usize = 64 * 1024 * 1024;
 /// Inputs handled before the mesh is asked what follows from them: while hundreds of nodes start, they come by the dozen.
 const AT_ONCE: usize = 64;
 

@@ -213,7 +213,7 @@ async fn within<T>(setup: impl Future<Output = Result<T, SetupError>>) -> Result
     tokio::time::timeout(SETUP_WITHIN, setup).await.map_err(|_| SetupError::Timeout)?
 }
 
-fn frame(out: &mut Vec<u8>, message: &[u8]) {
+pub(crate) fn frame(out: &mut Vec<u8>, message: &[u8]) {
     out.extend_from_slice(&(message.len() as u16).to_be_bytes());
     out.extend_from_slice(message);
 }
@@ -267,13 +267,8 @@ impl Setup {
         let Authenticated { id, keys, .. } = peer;
         let (mut seal, mut open) = keys.directions()?;
         let hello = context.hello(id, via, self.addr);
-        let mut body = postcard::to_stdvec(&hello).map_err(|_| SetupError::Hello)?;
-        body.extend(HostMark::to_bytes(context.host));
         let told = context.keys.borrow().marks();
-        put_secrets(&mut body, &told);
-        let mut content = vec![Lane::Control as u8];
-        put_control(&mut content, Kind::Hello, &body);
-        seal.seal(&content, &mut out)?;
+        seal.seal(&put_hello(&hello, context.host, &told)?, &mut out)?;
         self.stream.write_all(&out).await?;
 
         let arbiter = context.identity.id() > id;
@@ -332,8 +327,24 @@ impl Setup {
     }
 }
 
+/// The content of the record that says it.
+pub(crate) fn put_hello(
+    hello: &Hello,
+    host: Option<HostMark>,
+    secrets: &[SecretMark],
+) -> Result<Vec<u8>, SetupError> {
+    let mut body = postcard::to_stdvec(hello).map_err(|_| SetupError::Hello)?;
+    body.extend(HostMark::to_bytes(host));
+    if !secrets.is_empty() {
+        put_secrets(&mut body, secrets);
+    }
+    let mut content = vec![Lane::Control as u8];
+    put_control(&mut content, Kind::Hello, &body);
+    Ok(content)
+}
+
 /// The hello, the host, and the secrets: an older version tells none.
-fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>, Vec<SecretMark>), SetupError> {
+pub(crate) fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>, Vec<SecretMark>), SetupError> {
     let (hello, rest) = postcard::take_from_bytes::<Hello>(body).map_err(|_| SetupError::Hello)?;
     // What a later version appends is left alone.
     let (host, rest) =

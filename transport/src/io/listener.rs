@@ -22,6 +22,8 @@ use crate::proto::strangers::Strangers;
 const BACKLOG: i32 = 1_024;
 /// After an error of `accept`, for want of file descriptors most likely.
 const PAUSE: Duration = Duration::from_millis(100);
+/// That nobody can be accepted is told again after this time: where strangers hold all file descriptors, some are free now and then.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Connections to the Unix socket that have proven nothing, two seconds each. Counted apart, and so few that together with
 /// those on loopback they leave a quarter of the usual limit of open files.
 const MAX_AT_DOOR: usize = 256;
@@ -90,9 +92,11 @@ impl Drop for Stranger {
 
 /// Accepts until the task is aborted.
 pub(crate) async fn accept(context: Arc<Context>, listener: TcpListener, door: Option<Door>) {
-    let tcp = accept_all(&context, Strangers::default(), Listener::Tcp(listener));
+    let told = Mutex::new(None);
+    let tcp = accept_all(&context, Strangers::default(), Listener::Tcp(listener), &told);
     let Some(Door { listener, .. }) = door else { return tcp.await };
-    let unix = accept_all(&context, Strangers::with_local(MAX_AT_DOOR), Listener::Unix(listener));
+    let strangers = Strangers::with_local(MAX_AT_DOOR);
+    let unix = accept_all(&context, strangers, Listener::Unix(listener), &told);
     tokio::join!(tcp, unix);
 }
 
@@ -110,13 +114,17 @@ impl Listener {
     }
 }
 
-async fn accept_all(context: &Arc<Context>, strangers: Strangers, listener: Listener) {
+/// `told`: when it was last told that nobody can be accepted.
+async fn accept_all(
+    context: &Arc<Context>,
+    strangers: Strangers,
+    listener: Listener,
+    told: &Mutex<Option<Instant>>,
+) {
     let strangers = Arc::new(Mutex::new(strangers));
-    let mut complained = false;
     loop {
         match listener.accept().await {
             Ok((stream, addr)) => {
-                complained = false;
                 context.counters.accepted.add(1);
                 // Full: closed at once, which costs the least.
                 if let Some(stranger) = Stranger::enter(&strangers, addr.ip().to_canonical()) {
@@ -127,13 +135,21 @@ async fn accept_all(context: &Arc<Context>, strangers: Strangers, listener: List
             }
             Err(e) => {
                 context.counters.accept_errors.add(1);
-                if !std::mem::replace(&mut complained, true) {
-                    tracing::warn!(name: "talkie.link.unaccepted", "cannot accept connections: {e}");
+                if is_due(&mut lock(told), Instant::now()) {
+                    tracing::warn!(name: "talkie.link.unaccepted", "cannot accept connections: {e}; still trying");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+fn is_due(told: &mut Option<Instant>, now: Instant) -> bool {
+    let due = told.is_none_or(|at| now.saturating_duration_since(at) >= TELL_EVERY);
+    if due {
+        *told = Some(now);
+    }
+    due
 }
 
 async fn welcome(context: Arc<Context>, stream: Stream, addr: SocketAddr, stranger: Stranger) {
@@ -150,5 +166,17 @@ async fn welcome(context: Arc<Context>, stream: Stream, addr: SocketAddr, strang
         }
         // A stranger's doing: anybody can cause it, so it is not worth a warning.
         Err(e) => tracing::debug!(name: "talkie.link.refused", %addr, "refused a connection: {e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nobody_can_be_accepted_is_told_once_a_minute() {
+        let (mut told, start) = (None, Instant::now());
+        let due = (0..1_800u32).filter(|n| is_due(&mut told, start + PAUSE * *n)).collect::<Vec<_>>();
+        assert_eq!(due, [0, 600, 1_200]);
     }
 }

@@ -244,11 +244,19 @@ impl Initiator {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn new(identity: &Identity, psk: &LinkPsk, range: Range) -> Result<(Self, Vec<u8>), HandshakeError> {
-        let mut noise = builder(identity, psk, &prologue())
+        let noise = builder(identity, psk, &prologue())
             .and_then(Builder::build_initiator)
             .map_err(|_| HandshakeError::Malformed)?;
+        Self::begin(noise, identity.id, Greeting::of(range))
+    }
+
+    fn begin(
+        mut noise: HandshakeState,
+        own: NodeId,
+        ours: Greeting,
+    ) -> Result<(Self, Vec<u8>), HandshakeError> {
         let first = write(&mut noise, &[])?;
-        Ok((Self { noise, own: identity.id, ours: Greeting::of(range) }, first))
+        Ok((Self { noise, own, ours }, first))
     }
 
     /// Reads the second message and makes the third. Where only the versions do not fit, the third message is
@@ -285,13 +293,21 @@ impl Responder {
         range: Range,
         first: &[u8],
     ) -> Result<(Self, Vec<u8>), HandshakeError> {
-        let mut noise = builder(identity, psk, &prologue())
+        let noise = builder(identity, psk, &prologue())
             .and_then(Builder::build_responder)
             .map_err(|_| HandshakeError::Malformed)?;
+        Self::begin(noise, identity.id, Greeting::of(range), first)
+    }
+
+    fn begin(
+        mut noise: HandshakeState,
+        own: NodeId,
+        ours: Greeting,
+        first: &[u8],
+    ) -> Result<(Self, Vec<u8>), HandshakeError> {
         read(&mut noise, first)?;
-        let ours = Greeting::of(range);
         let second = greet(&mut noise, ours)?;
-        Ok((Self { noise, own: identity.id, ours }, second))
+        Ok((Self { noise, own, ours }, second))
     }
 
     /// Reads the third message: now the initiator is known.

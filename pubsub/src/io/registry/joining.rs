@@ -86,11 +86,12 @@ impl<P: Outlet> Registry<P> {
 
     /// Ends a subscription. Nothing comes for it any more, and peers are told if it was the last of its pattern.
     pub(crate) fn unsubscribe(&self, bus: &BusState<P>, id: u64, queue: &Arc<Queue>) {
-        queue.close();
         self.part(bus, id, |takers| {
             takers.queues.retain(|joined| !Arc::ptr_eq(&joined.to, queue));
             queue.stats().2
         });
+        // Behind that: a publisher that waits for it is woken by this, and must not count it any more.
+        queue.close();
     }
 
     /// Ends a handler, as a subscription.

@@ -1,3 +1,5 @@
+mod vectors;
+
 use talkie_discovery::{MeshKeys, Secret};
 
 use super::*;
