@@ -333,6 +333,7 @@ mod tests {
             seq,
             payload: bytes::Bytes::new(),
             group: None,
+            came: None,
         })
     }
 
