@@ -61,7 +61,7 @@
 //! ```text
 //! handles  config (settings) · node · bus · typed · subscription · handler · request ‖ respond · presence · metrics · error
 //! io/      registry (what they share) · fanout ‖ dispatch · queue · handlers · exchange (asker ‖ desk) · kept · presences · outlet (a peer) ·
-//!          groups · counters (endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
+//!          groups · counters (latency · endpoint · recorder) · keys · clock · net (transport, or with the feature `testing` also simulated)
 //! proto/   index (pattern_map) · history · replica (interest, presence) · tracker · backlog · pending · ledger · nouns: envelope · exchange ·
 //!          group · value · headers · fingerprint
 //! nouns    topic · group · delivery · audience · options · answer
@@ -107,8 +107,8 @@ pub use error::{
 pub use group::{GroupName, GroupNameError, MAX_GROUP_BYTES};
 pub use handler::Handler;
 pub use metrics::{
-    Deliveries, MemoryLimits, MemoryStats, Metrics, PublishStats, RefusedStats, RequestStats,
-    SubscriptionStats,
+    Deliveries, LatencyBucket, LatencyStats, MemoryLimits, MemoryStats, Metrics, PublishStats, RefusedStats,
+    RequestStats, SubscriptionStats,
 };
 pub use node::Node;
 pub use options::{SubscribeOptions, WhenFull};

@@ -1,15 +1,19 @@
 //! Nouns: all counters of a node, so that its user can check what is promised.
 //!
-//! `families` is the table of them under the names that monitoring knows; `text` and `facade` are made of it.
+//! `families` is the table of them under the names that monitoring knows (`family` says what one is); `text` and `facade` are made of it.
 
 #[cfg(feature = "metrics")]
 pub(crate) mod facade;
 mod families;
+mod family;
+pub(crate) mod latency;
 mod text;
 
 use serde::{Serialize, Serializer};
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{LinkStats, PeerStats, Traffic};
+
+pub use latency::{LatencyBucket, LatencyStats};
 
 use crate::delivery::Receipt;
 use crate::proto::history::MAX_ALL_BYTES;
@@ -58,6 +62,8 @@ pub struct Metrics {
     pub published: PublishStats,
     /// What subscriptions here were given, also those that ended.
     pub deliveries: Deliveries,
+    /// How long what subscriptions here were given waited for them: a sample.
+    pub latency: LatencyStats,
     /// Requests made here and requests taken here.
     pub requests: RequestStats,
     /// What peers sent that could not be used. All stay 0 while every node is sound.
@@ -317,6 +323,7 @@ mod tests {
             traffic: Default::default(),
             published: Default::default(),
             deliveries: Default::default(),
+            latency: Default::default(),
             requests: Default::default(),
             refused: Default::default(),
             memory: Default::default(),

@@ -174,8 +174,8 @@ impl Node {
     ///
     /// The recorder is told the node's own counters as they stand, so nothing is counted twice and publishing costs no more
     /// than without. Of several nodes in one process tell of one, for they would overwrite each other. Times that add up
-    /// (`talkie_publish_wait_seconds_total`) are gauges there, since the facade's counters are whole numbers; the gauges of a
-    /// peer that went are set to 0.
+    /// (`talkie_publish_wait_seconds_total`) are gauges there, since the facade's counters are whole numbers; a histogram is told
+    /// as the counters of its buckets. The gauges of a peer that went are set to 0.
     ///
     /// ```no_run
     /// # fn example(bus: talkie_pubsub::Bus) {
@@ -213,7 +213,7 @@ impl Inner {
     /// [`Node::metrics`].
     pub(crate) fn metrics(&self) -> Metrics {
         let transport = self.transport.stats();
-        let Reading { published, deliveries, requests, refused, memory, subscriptions } =
+        let Reading { published, deliveries, latency, requests, refused, memory, subscriptions } =
             self.registry.read(&transport);
         let talkie_transport::Stats { discovery, links, traffic, peers, limits, .. } = transport;
         Metrics {
@@ -224,6 +224,7 @@ impl Inner {
             traffic,
             published,
             deliveries,
+            latency,
             requests,
             refused,
             memory,

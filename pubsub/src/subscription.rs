@@ -171,11 +171,14 @@ impl<T> Subscription<T> {
     }
 
     fn read(&self, item: Item) -> Delivery<T> {
-        let Waiting { topic, from, name, seq, headers, payload, group } = match item {
+        let Waiting { topic, from, name, seq, headers, payload, group, came } = match item {
             Item::Message(message) => message,
             Item::Gap { from, missed, exact } => return Delivery::Gap { from, missed, exact },
         };
-        let Held { queue, topic: own, name: here, .. } = &self.held;
+        let Held { node, queue, topic: own, name: here, .. } = &self.held;
+        if let Some(came) = came {
+            node.0.registry.latencies.took(came);
+        }
         let topic = topic.unwrap_or_else(|| own.clone());
         let name = name.unwrap_or_else(|| here.clone());
         let _within = trace::delivery(&headers, &topic, &name);

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use common::message;
 use talkie_pubsub::testing::Mesh;
 use talkie_pubsub::{
-    Answer, Bus, Delivery, DownReason, PeerEvent, PresenceChange, PublishError, RequestError,
+    Answer, Bus, Delivery, DownReason, PeerEvent, PresenceChange, PublishError, QueueLimits, RequestError,
+    SubscribeOptions,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -258,4 +259,73 @@ async fn it_runs_in_real_time_too() {
             assert_eq!(message(subscription).await.payload, "hello");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latency_of_deliveries_is_from_the_arrival_until_they_are_read() {
+    const MS: Duration = Duration::from_millis(1);
+    let timed = |bus: &Bus| {
+        let latency = bus.metrics().latency;
+        (latency.samples, latency.total_us)
+    };
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a"), mesh.join("b"));
+    let one = QueueLimits { messages: 1, bytes: 1 << 20 };
+    let mut here = a.subscribe_with("t", one).unwrap();
+    let mut there = b.subscribe("t").unwrap();
+    a.subscribed_on("t", 1).await.unwrap();
+    mesh.between(&a, &b).delay(100 * MS);
+
+    a.publish("t", "the first is timed").await.unwrap();
+    tokio::time::sleep(150 * MS).await;
+    assert_eq!((timed(&a), timed(&b)), ((0, 0), (0, 0)), "nobody has read it");
+    message(&mut here).await;
+    message(&mut there).await;
+    assert_eq!(timed(&a), (1, 150_000), "since it was published");
+    assert_eq!(timed(&b), (1, 50_000), "since it came");
+    assert_eq!(b.metrics().latency.quantile(0.5), Some(50 * MS));
+
+    // On a bus of its own it is the first again. In a queue for one the second pushes it out.
+    let other = a.node().open("other".parse().unwrap()).unwrap();
+    let mut slow = other.subscribe_with("t", one).unwrap();
+    other.publish("t", "timed, and dropped").await.unwrap();
+    tokio::time::sleep(MS).await;
+    other.publish("t", "not timed").await.unwrap();
+    assert!(matches!(slow.next().await, Some(Delivery::Gap { missed: 1, .. })));
+    message(&mut slow).await;
+    assert_eq!(timed(&a), (1, 150_000), "a gap has none");
+
+    // One of 16, each where it is read.
+    for _ in 1..1_600 {
+        a.publish("t", "").await.unwrap();
+        message(&mut here).await;
+        message(&mut there).await;
+    }
+    let (samples, total) = timed(&b);
+    assert!((98..=102).contains(&samples), "{samples}");
+    assert_eq!(total, 50_000, "all others were read as they came");
+    assert_eq!(timed(&a), (samples, 150_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latency_of_a_members_deliveries_is_timed_too() {
+    let mesh = Mesh::new();
+    let (a, b) = (mesh.join("a"), mesh.join("b"));
+    let mut here = a.subscribe_with("t/here", SubscribeOptions::new().group("g")).unwrap();
+    let mut there = b.subscribe_with("t/there", SubscribeOptions::new().group("g")).unwrap();
+    a.subscribed_on("t/there", 1).await.unwrap();
+    a.publish("t/here", "").await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    message(&mut here).await;
+    assert_eq!(a.metrics().latency.total_us, 1_000_000);
+    for _ in 0..64 {
+        a.publish("t/there", "").await.unwrap();
+    }
+    tokio::time::sleep(SECOND).await;
+    for _ in 0..64 {
+        message(&mut there).await;
+    }
+    let latency = b.metrics().latency;
+    assert!((3..=5).contains(&latency.samples), "{latency:?}");
+    assert_eq!(latency.total_us, latency.samples * 1_000_000);
 }

@@ -7,7 +7,9 @@ use talkie_transport::Stats;
 
 use super::outlet::Outlet;
 use super::registry::{Registry, lock};
-use crate::metrics::{Deliveries, MemoryStats, PublishStats, RefusedStats, RequestStats, SubscriptionStats};
+use crate::metrics::{
+    Deliveries, LatencyStats, MemoryStats, PublishStats, RefusedStats, RequestStats, SubscriptionStats,
+};
 use crate::proto::replica::Own as _;
 
 /// Relaxed: they say nothing of the order of things. On cache lines of their own (two, since processors fetch pairs), so
@@ -61,6 +63,7 @@ impl Counters {
 pub(crate) struct Reading {
     pub(crate) published: PublishStats,
     pub(crate) deliveries: Deliveries,
+    pub(crate) latency: LatencyStats,
     pub(crate) requests: RequestStats,
     pub(crate) refused: RefusedStats,
     pub(crate) memory: MemoryStats,
@@ -73,6 +76,7 @@ impl<P: Outlet> Registry<P> {
         let mut reading = Reading {
             published: self.counters.publish_stats(),
             deliveries: Deliveries::default(),
+            latency: self.latencies.stats(),
             requests: self.exchange.stats(),
             refused: self.counters.refused_stats(),
             memory: MemoryStats {

@@ -1,16 +1,20 @@
 //! Implements [`Deliver`]: what arrives from a peer goes to the queues of subscriptions, in the reader's task.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::{Buf as _, Bytes};
 use talkie_discovery::{NodeId, NodeName};
 use talkie_transport::{Arrival, Deliver, Inbound, Interest, Pressed};
 
+use super::clock;
 use super::handlers;
 use super::net::{self, PeerSender};
 use super::outlet::Outlet;
 use super::registry::{Local, Registry, Takers};
+use crate::metrics::latency::is_timed;
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope::{self, Envelope};
 use crate::proto::headers::Headers;
@@ -57,7 +61,7 @@ impl<P: Outlet> Registry<P> {
 
     /// Messages that follow each other for the same interest, most often all, are looked up and queued together.
     fn messages(&self, from: &P, arrived: &mut Vec<Arrival>) -> Option<Pressed> {
-        let sender = Sender { from: from.id(), name: from.name() };
+        let sender = Sender::of(from);
         let (mut pressed, mut run) = (None, None::<(Interest, Arc<Local>)>);
         // Opened before a queue is locked, for which its reader may wait.
         let mut together = Vec::with_capacity(arrived.len());
@@ -137,7 +141,7 @@ impl<P: Outlet> Registry<P> {
         let Envelope { seq, topic, at } = envelope::decode(&body).map_err(|error| malformed(&error)).ok()?;
         let topic = self.topic_for(from, local, topic)?;
         body.advance(at);
-        Some(sender.message(topic, seq, headers, body))
+        Some(sender.timed(sender.message(topic, seq, headers, body)))
     }
 
     /// A message's topic, which the interest must want; inside, none where it wants no other.
@@ -232,11 +236,28 @@ impl<P: Outlet> Registry<P> {
 struct Sender {
     from: NodeId,
     name: NodeName,
+    /// When it came; read with the first message that is timed.
+    came: Cell<Option<Instant>>,
 }
 
 impl Sender {
+    fn of(from: &impl Outlet) -> Self {
+        Self { from: from.id(), name: from.name(), came: Cell::new(None) }
+    }
+
     fn message(&self, topic: Option<Topic>, seq: u64, headers: Headers, payload: Bytes) -> Waiting {
-        Waiting { topic, from: self.from, name: Some(self.name.clone()), seq, headers, payload, group: None }
+        let (from, name) = (self.from, Some(self.name.clone()));
+        Waiting { topic, from, name, seq, headers, payload, group: None, came: None }
+    }
+
+    /// Times it, where it is one of those.
+    fn timed(&self, message: Waiting) -> Waiting {
+        if !is_timed(message.seq) {
+            return message;
+        }
+        let came = self.came.get().unwrap_or_else(clock::now);
+        self.came.set(Some(came));
+        Waiting { came: Some(came), ..message }
     }
 }
 

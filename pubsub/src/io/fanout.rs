@@ -20,6 +20,7 @@ use super::registry::{BusState, Local, Registry, Takers, lock};
 use crate::audience::{Audience, SubscriptionId};
 use crate::delivery::Receipt;
 use crate::error::PublishError;
+use crate::metrics::latency::is_timed;
 use crate::proto::backlog::Waiting;
 use crate::proto::envelope;
 use crate::proto::headers::Headers;
@@ -208,10 +209,11 @@ fn hand_out<P: Outlet>(
             );
         }
     }
+    let came = is_timed(seq).then_some(now);
     for (local, takers) in takers {
         let topic = local.exact.is_none().then(|| topic.clone());
         let (headers, payload) = (headers.clone(), payload.clone());
-        let message = Waiting { topic, from, name: None, seq, headers, payload, group: None };
+        let message = Waiting { topic, from, name: None, seq, headers, payload, group: None, came };
         receipt.local += deliver(&takers, None, but, &message).0;
         if !takers.handlers.is_empty() {
             receipt.local += takers.handlers.iter().filter(|joined| joined.born != but).count();

@@ -75,7 +75,8 @@ impl<P: Outlet> BusState<P> {
     ) {
         for Past { topic, seq, headers, payload, .. } in order.histories.past_here(clock::now(), pattern) {
             let topic = (!pattern.is_exact()).then_some(topic);
-            let _ = queue.push(Waiting { topic, from: own, name: None, seq, headers, payload, group: None });
+            let (from, name, group, came) = (own, None, None, None);
+            let _ = queue.push(Waiting { topic, from, name, seq, headers, payload, group, came });
         }
     }
 }

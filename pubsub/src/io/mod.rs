@@ -12,6 +12,7 @@ pub(crate) mod groups;
 pub(crate) mod handlers;
 mod kept;
 pub(crate) mod keys;
+pub(crate) mod latency;
 pub(crate) mod net;
 mod order;
 pub(crate) mod outlet;

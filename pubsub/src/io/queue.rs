@@ -338,6 +338,7 @@ mod tests {
             seq,
             payload: bytes::Bytes::new(),
             group: None,
+            came: None,
         })
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::groups::{Groups, routes as group_routes};
+use super::latency::Latencies;
 use super::outlet::Outlet;
 use super::presences::Presences;
 use crate::error::Closed;
@@ -49,6 +50,7 @@ pub(crate) struct Registry<P: Outlet> {
     changed: Notify,
     closed: AtomicBool,
     pub(crate) counters: Counters,
+    pub(crate) latencies: Latencies,
     pub(crate) exchange: Exchange<P>,
     pub(crate) groups: Arc<Groups<P>>,
     /// Messages that peers had not confirmed when they left; told by the next flush.
@@ -95,6 +97,7 @@ impl<P: Outlet> Default for Registry<P> {
             changed: Notify::new(),
             closed: AtomicBool::new(false),
             counters: Counters::default(),
+            latencies: Latencies::default(),
             exchange: Exchange::default(),
             groups: Arc::default(),
             in_doubt: AtomicU64::new(0),

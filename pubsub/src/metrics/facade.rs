@@ -6,6 +6,7 @@ use metrics::{Key, Label, Level, Metadata, Unit, with_recorder};
 
 use super::Metrics;
 use super::families::{FAMILIES, Family, Kind};
+use super::family::Part;
 
 /// Tells the recorder of the `metrics` facade what readings say.
 #[derive(Debug, Default)]
@@ -27,11 +28,11 @@ impl Facade {
             }
             let mut gauges = HashSet::new();
             for family in FAMILIES {
-                family.read(reading, |labels, value| {
+                family.read(reading, |part, labels, value| {
                     let labels: Vec<_> =
                         labels.iter().map(|(name, said)| Label::new(*name, (*said).to_owned())).collect();
-                    let key = Key::from_parts(family.name, labels);
-                    if family.kind == Kind::Counter {
+                    let key = Key::from_parts([family.name, part.suffix()].concat(), labels);
+                    if is_whole(family.kind, part) {
                         recorder.register_counter(&key, &METADATA).absolute(value as u64);
                     } else {
                         recorder.register_gauge(&key, &METADATA).set(value);
@@ -47,16 +48,39 @@ impl Facade {
     }
 }
 
-/// Counters of the facade are whole numbers, so a time is a gauge there.
+/// Whether it is a counter of the facade, which are whole numbers: a time is a gauge there.
+const fn is_whole(kind: Kind, part: Part) -> bool {
+    match kind {
+        Kind::Counter => true,
+        Kind::Time | Kind::Gauge => false,
+        Kind::Histogram => !matches!(part, Part::Sum),
+    }
+}
+
+/// A histogram is told as the counters that Prometheus has for it: what the facade calls one takes each time by itself, and here
+/// they are counted already.
 fn describe(recorder: &dyn metrics::Recorder, family: &Family) {
+    if family.kind == Kind::Histogram {
+        for part in [Part::Bucket, Part::Count, Part::Sum] {
+            describe_part(recorder, family, part);
+        }
+    } else {
+        describe_part(recorder, family, Part::Whole);
+    }
+}
+
+fn describe_part(recorder: &dyn metrics::Recorder, family: &Family, part: Part) {
     let unit = match family.name {
+        _ if matches!(part, Part::Bucket | Part::Count) => Some(Unit::Count),
         name if name.contains("_seconds") => Some(Unit::Seconds),
         name if name.contains("_bytes") => Some(Unit::Bytes),
         _ => None,
     };
-    match family.kind {
-        Kind::Counter => recorder.describe_counter(family.name.into(), unit, family.help.into()),
-        Kind::Time | Kind::Gauge => recorder.describe_gauge(family.name.into(), unit, family.help.into()),
+    let name = [family.name, part.suffix()].concat().into();
+    if is_whole(family.kind, part) {
+        recorder.describe_counter(name, unit, family.help.into());
+    } else {
+        recorder.describe_gauge(name, unit, family.help.into());
     }
 }
 
@@ -69,6 +93,7 @@ mod tests {
     use metrics::{Counter, Gauge, Histogram, KeyName, Recorder, SharedString, with_local_recorder};
 
     use super::*;
+    use crate::metrics::latency::{BUCKETS, LatencyStats};
     use crate::metrics::tests::{reading, waiting};
 
     /// Keeps what it is told, by name and labels.
@@ -121,19 +146,25 @@ mod tests {
         metrics.published.messages = 7;
         metrics.published.waited_us = 2_500_000;
         metrics.subscriptions = vec![waiting("t/*", 3)];
+        metrics.latency = LatencyStats::of([2; BUCKETS], 2_500_000);
         with_local_recorder(&recorder, || facade.record(&metrics));
         let queue = "talkie_subscription_waiting bus=default,pattern=t/*";
         assert_eq!(recorder.get("talkie_published_total "), Some(7));
         let gauge = |name: &str| recorder.get(name).map(f64::from_bits);
         assert_eq!(gauge("talkie_publish_wait_seconds_total "), Some(2.5));
         assert_eq!(gauge(queue), Some(3.0));
-        assert_eq!(recorder.described.load(Ordering::Relaxed), FAMILIES.len() as u64);
+        assert_eq!(recorder.get("talkie_delivery_latency_seconds_bucket le=0.000005"), Some(6));
+        assert_eq!(recorder.get("talkie_delivery_latency_seconds_count "), Some(2 * BUCKETS as u64));
+        assert_eq!(gauge("talkie_delivery_latency_seconds_sum "), Some(2.5));
+        // A histogram has three names.
+        let names = FAMILIES.len() as u64 + 2;
+        assert_eq!(recorder.described.load(Ordering::Relaxed), names);
 
         metrics.published.messages = 9;
         metrics.subscriptions.clear();
         with_local_recorder(&recorder, || facade.record(&metrics));
         assert_eq!(recorder.get("talkie_published_total "), Some(9), "as it is in all, not added");
         assert_eq!(gauge(queue), Some(0.0));
-        assert_eq!(recorder.described.load(Ordering::Relaxed), FAMILIES.len() as u64, "once");
+        assert_eq!(recorder.described.load(Ordering::Relaxed), names, "once");
     }
 }

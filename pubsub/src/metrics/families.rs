@@ -2,66 +2,9 @@
 //!
 //! The endpoint's text and what the `metrics` facade is told are made of it, and a test holds docs/OBSERVABILITY.md to it.
 
+use super::family::Tell;
+pub(crate) use super::family::{Family, Kind};
 use super::{Metrics, SubscriptionStats};
-
-/// Figures of one name.
-pub(crate) struct Family {
-    /// As Prometheus would have it: `talkie_`, what, unit, and `_total` where it only grows.
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    /// One line, without a full stop.
-    pub(crate) help: &'static str,
-    read: fn(&Metrics, &mut Tell<'_>),
-}
-
-/// How figures of one name behave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Only grows while the node lives.
-    Counter,
-    /// The same in seconds and their parts.
-    Time,
-    /// May also shrink.
-    Gauge,
-}
-
-/// What tells one figure of a name from another: a label and its value.
-pub(crate) type Label<'a> = (&'static str, &'a str);
-
-/// Takes the figures of a name.
-struct Tell<'a>(&'a mut dyn FnMut(&[Label<'_>], f64));
-
-impl Tell<'_> {
-    fn labelled(&mut self, labels: &[Label<'_>], value: u64) {
-        // Exact up to 2^53: 9 PB, or a million messages a second for 285 years.
-        (self.0)(labels, value as f64);
-    }
-
-    fn one(&mut self, value: u64) {
-        self.labelled(&[], value);
-    }
-
-    fn by<const N: usize>(&mut self, label: &'static str, values: [(&str, u64); N]) {
-        for (name, value) in values {
-            self.labelled(&[(label, name)], value);
-        }
-    }
-}
-
-impl Family {
-    const fn counter(name: &'static str, help: &'static str, read: fn(&Metrics, &mut Tell<'_>)) -> Self {
-        Self { name, kind: Kind::Counter, help, read }
-    }
-
-    const fn gauge(name: &'static str, help: &'static str, read: fn(&Metrics, &mut Tell<'_>)) -> Self {
-        Self { name, kind: Kind::Gauge, help, read }
-    }
-
-    /// Gives each figure of this name with its labels.
-    pub(crate) fn read(&self, metrics: &Metrics, mut take: impl FnMut(&[Label<'_>], f64)) {
-        (self.read)(metrics, &mut Tell(&mut take));
-    }
-}
 
 /// At most this many patterns are listed, those with most waiting: a program may hold tens of thousands, and a reading of
 /// them all each few seconds would cost more than it tells. The sum of all is listed anyway.
@@ -256,7 +199,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         name: "talkie_publish_wait_seconds_total",
         kind: Kind::Time,
         help: "How long they waited in all",
-        read: |m, tell| (tell.0)(&[], seconds(m.published.waited_us)),
+        read: |m, tell| tell.seconds(&[], m.published.waited_us),
     },
     Family::counter(
         "talkie_group_acknowledged_total",
@@ -284,6 +227,12 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family::counter("talkie_handlers_panicked_total", "Calls of handlers that panicked", |m, tell| {
         tell.one(m.deliveries.panicked);
     }),
+    Family {
+        name: "talkie_delivery_latency_seconds",
+        kind: Kind::Histogram,
+        help: "From a message's arrival or publish here until a subscription yields it; one of 16 is timed",
+        read: |m, tell| tell.histogram(&m.latency),
+    },
     Family::gauge("talkie_subscriptions", "Subscriptions of this node", |m, tell| {
         tell.one(m.subscriptions.len() as u64);
     }),
@@ -395,7 +344,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family::gauge("talkie_peer_rtt_seconds", "Round-trip time of pings, smoothed", |m, tell| {
         for peer in m.peers.iter().filter(|peer| peer.up) {
             let Some(rtt) = peer.rtt_us else { continue };
-            (tell.0)(&[("node", &peer.id.to_string()), ("peer", peer.name.as_str())], seconds(rtt));
+            tell.seconds(&[("node", &peer.id.to_string()), ("peer", peer.name.as_str())], rtt);
         }
     }),
     Family::gauge("talkie_peer_queued_bytes", "Memory of what it has not confirmed", |m, tell| {
@@ -421,10 +370,6 @@ pub(crate) const FAMILIES: &[Family] = &[
         }
     }),
 ];
-
-fn seconds(us: u64) -> f64 {
-    us as f64 / 1e6
-}
 
 /// The fullest patterns; subscriptions of one pattern together.
 fn by_pattern(metrics: &Metrics, tell: &mut Tell<'_>, value: fn(&SubscriptionStats) -> u64) {

@@ -9,7 +9,7 @@ impl Metrics {
     /// All figures in the text format of Prometheus (version 0.0.4), each with its meaning; what
     /// [`Config::metrics`](crate::Config::metrics) serves. For programs that have an HTTP server already.
     ///
-    /// Some 10 KB, 600 bytes for each peer that is up (1,024 at most), 200 for each pattern (the 256 with most waiting).
+    /// Some 12 KB, 600 bytes for each peer that is up (1,024 at most), 200 for each pattern (the 256 with most waiting).
     ///
     /// ```no_run
     /// # fn example(bus: talkie_pubsub::Bus) {
@@ -21,11 +21,16 @@ impl Metrics {
     pub fn to_prometheus(&self) -> String {
         let mut text = String::with_capacity(16 << 10);
         for family in FAMILIES {
-            let kind = if family.kind == Kind::Gauge { "gauge" } else { "counter" };
+            let kind = match family.kind {
+                Kind::Counter | Kind::Time => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
             // Writing to a text does not fail.
             let _ = writeln!(text, "# HELP {0} {1}\n# TYPE {0} {kind}", family.name, family.help);
-            family.read(self, |labels, value| {
+            family.read(self, |part, labels, value| {
                 text.push_str(family.name);
+                text.push_str(part.suffix());
                 for (at, (label, said)) in labels.iter().enumerate() {
                     let _ = write!(text, "{}{label}=\"", if at == 0 { '{' } else { ',' });
                     escape(&mut text, said);
@@ -57,6 +62,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::families::MOST_PATTERNS;
+    use crate::metrics::latency::{BUCKETS, LatencyStats};
     use crate::metrics::tests::{reading, waiting};
 
     #[test]
@@ -65,6 +71,9 @@ mod tests {
         metrics.published.messages = 7;
         metrics.published.waited_us = 1_500_000;
         metrics.subscriptions = vec![waiting("t/*", 2), waiting("t/*", 3), waiting(r#"odd "one" \ here"#, 0)];
+        let mut counted = [0; BUCKETS];
+        (counted[0], counted[1], counted[BUCKETS - 1]) = (1, 2, 4);
+        metrics.latency = LatencyStats::of(counted, 40_000_000);
         let text = metrics.to_prometheus();
         let has = |line: &str| assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         has("talkie_published_total 7");
@@ -72,6 +81,13 @@ mod tests {
         has("# TYPE talkie_published_total counter");
         has("# TYPE talkie_peers_up gauge");
         has(r#"talkie_subscription_waiting{bus="default",pattern="t/*"} 5"#);
+        has("# TYPE talkie_delivery_latency_seconds histogram");
+        has(r#"talkie_delivery_latency_seconds_bucket{le="0.000001"} 1"#);
+        has(r#"talkie_delivery_latency_seconds_bucket{le="0.000002"} 3"#);
+        has(r#"talkie_delivery_latency_seconds_bucket{le="10"} 3"#);
+        has(r#"talkie_delivery_latency_seconds_bucket{le="+Inf"} 7"#);
+        has("talkie_delivery_latency_seconds_sum 40");
+        has("talkie_delivery_latency_seconds_count 7");
         has(r#"talkie_subscription_waiting{bus="default",pattern="odd \"one\" \\ here"} 0"#);
         let figures: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let mut names = HashSet::new();

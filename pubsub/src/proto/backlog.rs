@@ -1,6 +1,7 @@
 //! What waits in one subscription: bounded; what does not fit becomes a gap where it stood.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use talkie_discovery::{NodeId, NodeName};
@@ -43,6 +44,8 @@ pub struct Waiting {
     pub payload: Bytes,
     /// Of a message for one member of a group.
     pub group: Option<Box<Mark>>,
+    /// When it came to this node; of those that are timed. Here, so that it goes wherever its message goes.
+    pub came: Option<Instant>,
 }
 
 /// What waits, in its place.

@@ -11,6 +11,7 @@ use crate::audience::{Audience, SubscriptionId};
 use crate::io::clock;
 use crate::io::outlet::Outlet;
 use crate::io::queue::Offered;
+use crate::metrics::latency::is_timed;
 use crate::proto::backlog::Waiting;
 use crate::proto::group::{self, Mark, Verdict};
 use crate::proto::ledger::{Handed, Nearness};
@@ -156,7 +157,9 @@ impl<P: Outlet> Job<P> {
             Member::Here(queue) => {
                 let (topic, headers, payload) = (Some(topic.clone()), headers.clone(), payload.clone());
                 let group = Some(Box::new(mark));
-                let waiting = Waiting { topic, from: *from, name: None, seq: *seq, headers, payload, group };
+                let (from, seq) = (*from, *seq);
+                let came = is_timed(seq).then(clock::now);
+                let waiting = Waiting { topic, from, name: None, seq, headers, payload, group, came };
                 match queue.offer(waiting) {
                     Offered::Taken => Given::Taken,
                     Offered::Ended(_) => Given::Ended,

@@ -11,10 +11,12 @@ use super::{BusState, Local, Members, Registry, Seat};
 use crate::delivery::QueueLimits;
 use crate::error::Closed;
 use crate::group::GroupName;
+use crate::io::clock;
 use crate::io::dispatch::{MISMATCH, note};
 use crate::io::groups::{Holder, Whose};
 use crate::io::outlet::Outlet;
 use crate::io::queue::{Offered, Queue};
+use crate::metrics::latency::is_timed;
 use crate::proto::backlog::Waiting;
 use crate::proto::exchange::ASKER;
 use crate::proto::group::{self, Grouped, Verdict};
@@ -213,7 +215,8 @@ impl<P: Outlet> Registry<P> {
             queues.sort_by_cached_key(|queue| queue.stats().0);
         }
         let (name, group) = (Some(name.clone()), Some(Box::new(mark)));
-        let mut waiting = Waiting { topic: Some(topic), from: id, name, seq, headers, payload, group };
+        let (topic, came) = (Some(topic), is_timed(seq).then(clock::now));
+        let mut waiting = Waiting { topic, from: id, name, seq, headers, payload, group, came };
         let mut full = Vec::new();
         for queue in queues {
             match queue.offer(waiting) {

@@ -17,6 +17,7 @@ fn message(from: u16, seq: u64, len: usize) -> Waiting {
         seq,
         payload: Bytes::from(vec![0; len]),
         group: None,
+        came: None,
     }
 }
 
