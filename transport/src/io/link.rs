@@ -311,7 +311,7 @@ impl Setup {
 }
 
 /// The hello, and the host: an older version tells none.
-fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>), SetupError> {
+pub(crate) fn parse_hello(body: &[u8]) -> Result<(Hello, Option<HostMark>), SetupError> {
     let (hello, rest) = postcard::take_from_bytes::<Hello>(body).map_err(|_| SetupError::Hello)?;
     // What a later version appends is left alone.
     let host = rest.first_chunk().and_then(|mark| HostMark::from_bytes(*mark));
