@@ -50,6 +50,8 @@ pub fn run(data: &[u8]) {
                     Ok(()) => {
                         at += len;
                         had += len as u64;
+                        assert!(granted || at <= FIRST, "{at} bytes of {total} are kept without room");
+                        assert!(had - told <= MAX_WINDOW as u64, "more than may be under way");
                     }
                     Err(PieceError::Flood) => {
                         let over = had + len as u64 - told > MAX_WINDOW as u64;

@@ -42,7 +42,7 @@ pub fn run(data: &[u8]) {
     }
     secret(text);
     // To look for what is meant costs more than all the rest.
-    if text.len() <= 12 {
+    if text.len() <= 12 && text.starts_with(|first: char| first.is_ascii_uppercase()) {
         variable(text);
     }
 }
