@@ -73,6 +73,9 @@ mod bus;
 mod config;
 mod delivery;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod handler;
 #[allow(clippy::disallowed_methods, reason = "the clock and tasks live here")]

@@ -14,6 +14,9 @@ mod config;
 mod directory;
 mod error;
 mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod interest;
 #[allow(clippy::disallowed_methods, reason = "clocks, timers and tasks live here")]
 mod io;

@@ -73,7 +73,8 @@ impl FromStr for Partner {
         let text = text.trim();
         let given = || text.to_owned();
         let (host, port) = if let Some(inner) = text.strip_prefix('[') {
-            let (host, rest) = inner.split_once(']').ok_or_else(|| PartnerError::Brackets(given()))?;
+            // The last one: the kernel lets an interface be called `a]b`, a port is digits.
+            let (host, rest) = inner.rsplit_once(']').ok_or_else(|| PartnerError::Brackets(given()))?;
             let port = match rest.strip_prefix(':') {
                 Some(port) => Some(port),
                 None if rest.is_empty() => None,

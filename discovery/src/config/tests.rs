@@ -17,6 +17,7 @@ fn partners_are_read_and_shown() {
         ("[fe80::1%eth0]:8255", "[fe80::1%eth0]:8255"),
         ("fe80::1%eth0", "[fe80::1%eth0]:8255"),
         ("[fe80::1%2]:9000", "[fe80::1%2]:9000"),
+        ("fe80::1%a]b", "[fe80::1%a]b]:8255"),
     ] {
         let partner: Partner = given.parse().unwrap_or_else(|error| panic!("{given}: {error}"));
         assert_eq!(partner.to_string(), shown);

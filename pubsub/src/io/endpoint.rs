@@ -115,7 +115,7 @@ async fn answer(mut stream: TcpStream, node: &Weak<Inner>) -> io::Result<()> {
 
 /// What a request's head asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(crate) enum Asked {
     /// The page, or for HEAD what stands before it.
     Metrics {
         body: bool,
@@ -127,7 +127,7 @@ enum Asked {
     Unfinished,
 }
 
-fn parse(head: &[u8]) -> Asked {
+pub(crate) fn parse(head: &[u8]) -> Asked {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(head) {

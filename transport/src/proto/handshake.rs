@@ -53,10 +53,10 @@ impl std::fmt::Display for Range {
 
 /// What both sides say inside the handshake. A later version may append fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Greeting {
-    range: Range,
+pub(crate) struct Greeting {
+    pub(crate) range: Range,
     /// An earlier version does not say it: none then.
-    ciphers: Ciphers,
+    pub(crate) ciphers: Ciphers,
 }
 
 impl Greeting {
@@ -195,7 +195,7 @@ fn read(noise: &mut HandshakeState, message: &[u8]) -> Result<Vec<u8>, Handshake
     Ok(payload)
 }
 
-fn greeting(payload: &[u8]) -> Result<Greeting, HandshakeError> {
+pub(crate) fn greeting(payload: &[u8]) -> Result<Greeting, HandshakeError> {
     let (range, rest) = postcard::take_from_bytes(payload).map_err(|_| HandshakeError::Malformed)?;
     // What a later version appends is left alone.
     let ciphers = rest.first().map_or(Ciphers::NONE, |bits| Ciphers(*bits));

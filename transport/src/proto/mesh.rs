@@ -207,7 +207,8 @@ impl Mesh {
 
     /// The arbiter took a link up under `number`: follow it, unless it took up a newer one since.
     pub fn handle_adopted(&mut self, now: Instant, offer: &Offer, number: u64) -> Decision {
-        if self.peers.get(&offer.id).is_some_and(|entry| number <= entry.adopted) {
+        // Also of a node that is new here: 0 stands for none, and such a peer would never be forgotten.
+        if number <= self.state_of(offer.id).0 {
             return Decision::Refuse;
         }
         self.take_up(now, offer, number)

@@ -316,6 +316,15 @@ fn the_newest_word_of_the_arbiter_counts_in_whatever_order_it_comes() {
 }
 
 /// Everybody has heard everybody, so only one side of each pair is to dial.
+/// Number 0 is that of no link: what a peer under it is owed would never be forgotten.
+#[test]
+fn the_word_of_an_arbiter_that_counts_from_nothing_does_not_count() {
+    let (now, mut mesh) = (Instant::now(), Mesh::new(id(1)));
+    assert_eq!(mesh.handle_adopted(now, &offer(9, 1), 0), Decision::Refuse);
+    assert_eq!((mesh.linked(), events(&mut mesh)), (0, vec![]));
+    assert_eq!(mesh.handle_adopted(now, &offer(9, 2), 1), Decision::Adopt { number: 1, replaces: None });
+}
+
 #[test]
 fn nodes_that_know_of_each_other_do_not_dial_twice_over() {
     let (mut handshakes, mut pairs) = (0, 0);
