@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use common::{message, soon};
 use talkie_pubsub::testing::Mesh;
 use talkie_pubsub::{
-    Audience, Bus, Delivery, Message, PeerEvent, SubscribeError, SubscribeOptions, Subscription,
+    Audience, Bus, Delivery, Message, PeerEvent, PublishOptions, SubscribeError, SubscribeOptions,
+    Subscription,
 };
 
 fn workers() -> SubscribeOptions {
@@ -363,4 +364,50 @@ async fn all_that_waits_goes_to_the_first_that_comes() {
     assert_eq!(had.len(), 951, "each once");
     of_b.acknowledge();
     soon(from.settled()).await.unwrap();
+}
+
+/// The numbers of all messages to come, once each is read and acknowledged.
+async fn numbers(jobs: &mut Subscription, count: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let Some(Delivery::Message(job)) = soon(jobs.next()).await else {
+            panic!("a gap or the end after {all:?}")
+        };
+        all.push(job.payload[0]);
+    }
+    jobs.acknowledge();
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_more_than_half_of_the_room_waits_for_it() {
+    let mesh = Mesh::new();
+    let (publisher, other) = (mesh.join("publisher"), mesh.join("other"));
+    for member in [&publisher, &other] {
+        let mut jobs = member.subscribe_with("jobs/*", workers().bytes(1_000)).unwrap();
+        soon(publisher.subscribed_on("jobs/1", usize::from(member.node().id() == other.node().id())))
+            .await
+            .unwrap();
+        for (n, bytes) in [1_000, 1_000, 400, 700, 1_000].into_iter().enumerate() {
+            publisher.publish("jobs/1", vec![n as u8; bytes]).await.unwrap();
+        }
+        let mut all = numbers(&mut jobs, 5).await;
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3, 4]);
+        soon(publisher.settled()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_need_room_too() {
+    let mesh = Mesh::new();
+    let (publisher, worker) = (mesh.join("publisher"), mesh.join("worker"));
+    let mut jobs = worker.subscribe_with("jobs/*", workers().bytes(2_100)).unwrap();
+    soon(publisher.subscribed_on("jobs/1", 1)).await.unwrap();
+    for n in 0..10 {
+        let options = PublishOptions::new().header("trace", vec![1; 290]);
+        publisher.publish_with("jobs/1", vec![n; 300], options).await.unwrap();
+    }
+    assert_eq!(numbers(&mut jobs, 10).await, (0..10).collect::<Vec<u8>>());
+    soon(publisher.settled()).await.unwrap();
 }

@@ -61,6 +61,8 @@ struct State {
     stalled: bool,
     /// Nodes whose messages for a group found no room; none: this one.
     turned_away: Vec<Option<NodeId>>,
+    /// The greatest charge of them.
+    refused: usize,
     /// Losses and misfits are counted here; the backlog counts what it pushes out.
     counted: Deliveries,
 }
@@ -91,6 +93,7 @@ impl Queue {
             closed: false,
             stalled: false,
             turned_away: Vec::new(),
+            refused: 0,
             counted: Deliveries::default(),
         });
         Self { state, patience, together, freed: Notify::new() }
@@ -154,8 +157,8 @@ impl Queue {
         if state.closed {
             return Offered::Ended(message);
         }
-        let topic = message.topic.as_ref().map_or(0, |topic| topic.as_str().len());
-        if !state.backlog.has_room(topic, message.payload.len()) {
+        if let Err(charge) = state.backlog.fits(&message) {
+            state.refused = state.refused.max(charge);
             return Offered::Full(message);
         }
         state.counted.received += 1;
@@ -171,7 +174,7 @@ impl Queue {
     /// Whether there is room again for one that was refused; else it is told later. Behind the word that there was none.
     pub(super) fn turn_away(&self, who: Option<NodeId>) -> bool {
         let mut state = lock(&self.state);
-        if state.closed || state.backlog.is_eased() {
+        if state.closed || state.backlog.is_eased_for(state.refused) {
             return true;
         }
         if !state.turned_away.contains(&who) {
@@ -180,12 +183,13 @@ impl Queue {
         false
     }
 
-    /// Those that were turned away, once half of the room is free.
+    /// Those that were turned away, once half of the room is free, and enough for each of them.
     pub(super) fn take_turned_away(&self) -> Vec<Option<NodeId>> {
         let mut state = lock(&self.state);
-        if state.turned_away.is_empty() || !state.backlog.is_eased() {
+        if state.turned_away.is_empty() || !state.backlog.is_eased_for(state.refused) {
             return Vec::new();
         }
+        state.refused = 0;
         std::mem::take(&mut state.turned_away)
     }
 

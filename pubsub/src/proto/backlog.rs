@@ -214,6 +214,20 @@ impl Backlog {
         !self.is_full(CHARGE + topic + payload)
     }
 
+    /// Whether this message has room.
+    ///
+    /// # Errors
+    /// What it is charged in bytes, where it has none.
+    pub fn fits(&self, message: &Waiting) -> Result<(), usize> {
+        let charge = self.charge(message);
+        if self.is_full(charge) { Err(charge) } else { Ok(()) }
+    }
+
+    /// [`is_eased`](Self::is_eased), and something that is charged so many bytes has room: one message may need more than half of it.
+    pub fn is_eased_for(&self, charge: usize) -> bool {
+        self.is_eased() && !self.is_full(charge)
+    }
+
     /// Whether less than a quarter of one of the limits is left.
     pub fn is_nearly_full(&self) -> bool {
         let QueueLimits { messages, bytes } = self.limits;
