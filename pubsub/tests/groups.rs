@@ -373,7 +373,7 @@ async fn numbers(jobs: &mut Subscription, count: usize) -> Vec<u8> {
         let Some(Delivery::Message(job)) = soon(jobs.next()).await else {
             panic!("a gap or the end after {all:?}")
         };
-        all.push(job.payload[0]);
+        all.push(*job.payload.first().unwrap());
     }
     jobs.acknowledge();
     all
