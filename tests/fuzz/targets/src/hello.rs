@@ -13,6 +13,8 @@ pub fn run(data: &[u8]) {
     if let Some(again) = fuzzing::hello(data) {
         assert!(again.len() <= MOST, "{} bytes", again.len());
         assert_eq!(fuzzing::hello(&again).as_deref(), Some(&again[..]));
+        let later = [&again[..], b"later, and more"].concat();
+        assert_eq!(fuzzing::hello(&later), Some(again), "what is appended changes nothing");
     }
     if let Some((range, ciphers)) = fuzzing::greeting(data) {
         let ours = fuzzing::greeting(&data[1..]).map_or(RANGE, |(range, _)| range);

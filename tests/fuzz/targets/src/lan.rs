@@ -133,12 +133,16 @@ impl Lan {
             Step::Decide(conn) => {
                 self.reached(conn, ARBITER);
                 let offer = self.offer(conn, 0);
+                let dead_there = offer.seen == self.nodes[ARBITER].state_of(node(0)).0 && !offer.live;
                 let number = match self.nodes[ARBITER].handle_offer(self.now, &offer) {
                     Decision::Adopt { number, replaces } => {
                         self.linked(ARBITER, conn, replaces);
                         Some(number)
                     }
-                    Decision::Refuse => None,
+                    Decision::Refuse => {
+                        assert!(!dead_there, "its newest link is dead over there, and a new one is refused");
+                        None
+                    }
                 };
                 self.steps.push(Step::Word(conn, number));
             }
@@ -146,8 +150,12 @@ impl Lan {
                 self.reached(conn, 0);
                 let Some(number) = number.filter(|_| !self.conns[conn].dead) else { return };
                 let offer = self.offer(conn, ARBITER);
+                let (known, _) = self.nodes[0].state_of(node(ARBITER));
                 match self.nodes[0].handle_adopted(self.now, &offer, number) {
-                    Decision::Adopt { replaces, .. } => self.linked(0, conn, replaces),
+                    Decision::Adopt { replaces, .. } => {
+                        assert!(number > known, "an older word is followed");
+                        self.linked(0, conn, replaces);
+                    }
                     Decision::Refuse => self.kill(conn),
                 }
             }

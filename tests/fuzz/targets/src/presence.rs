@@ -30,7 +30,7 @@ type Watch = (usize, BTreeMap<Place<usize>, Bytes>, bool);
 /// In the end nothing is charged.
 pub fn run(data: &[u8]) {
     let mut feed = Feed::new(data);
-    let (mut sides, mut turn) = ([Side::new(), Side::new()], 0_u32);
+    let (mut sides, mut turn, mut whole) = ([Side::new(), Side::new()], 0_u32, false);
     while feed.more() {
         let at = feed.below(2);
         let side = &mut sides[at];
@@ -73,12 +73,16 @@ pub fn run(data: &[u8]) {
                     assert!(side.tracker.poll_change(watch).is_none());
                 }
             }
-            9 => link(&mut sides),
+            9 => {
+                link(&mut sides);
+                whole = true;
+            }
             10 if feed.flag() => {
                 // Each side hears of it in its own time; what is on its way to who has not heard yet still arrives.
                 side.tracker.handle_gone(&(1 - at));
                 side.lane.clear();
                 sides[1 - at].lane.clear();
+                whole = false;
             }
             10 | 11 => _ = transmit(&mut sides, at),
             12 | 13 => _ = deliver(&mut sides, at),
@@ -95,7 +99,10 @@ pub fn run(data: &[u8]) {
         }
     }
     (0..2).for_each(|at| sides[at].check(at));
-    link(&mut sides);
+    // A link that is there is enough: a new one would tell everything anew.
+    if !whole {
+        link(&mut sides);
+    }
     let mut turns = 0;
     while transmit(&mut sides, 0) | transmit(&mut sides, 1) | deliver(&mut sides, 0) | deliver(&mut sides, 1) {
         turns += 1;
