@@ -157,6 +157,8 @@ impl<P: Outlet> Groups<P> {
         let Publication { topic, headers, payload, from, audience } = publication;
         let (name, rest) = publication.size();
         for GroupRoute { group, holders } in &route.groups {
+            // Locked before it is asked who is up: whoever is told down behind that has this message taken from it.
+            let mut ledger = lock(&self.ledger);
             let members = roomy(members(holders, audience, from), payload.len());
             if members.is_empty() {
                 continue;
@@ -171,7 +173,6 @@ impl<P: Outlet> Groups<P> {
                 flow: route.flow,
                 audience,
             };
-            let mut ledger = lock(&self.ledger);
             let placed = match ledger.admit((bus.clone(), group.clone()), job, name + rest) {
                 Ok(id) => place(&mut ledger, id, members, hand),
                 // Handed over all the same, but nobody would give it to another.
