@@ -183,9 +183,23 @@ impl Process {
     /// If it does not in time.
     #[track_caller]
     pub fn expect_log(&self, text: &str, within: Duration) {
-        let logged = self
-            .wait_until(within, |state| String::from_utf8_lossy(&state.stderr).contains(text).then_some(()));
-        assert!(logged.is_some(), "no {text:?} on standard error within {within:?}\n{}", self.story());
+        self.expect_logs(text, 1, within);
+    }
+
+    /// Waits until standard error contains `text` so often.
+    ///
+    /// # Panics
+    /// If it does not in time.
+    #[track_caller]
+    pub fn expect_logs(&self, text: &str, times: usize, within: Duration) {
+        let logged = self.wait_until(within, |state| {
+            (String::from_utf8_lossy(&state.stderr).matches(text).count() >= times).then_some(())
+        });
+        assert!(
+            logged.is_some(),
+            "not {times} times {text:?} on standard error within {within:?}\n{}",
+            self.story()
+        );
     }
 
     /// The length of a fault: panics if the process prints a line meanwhile.

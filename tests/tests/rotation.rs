@@ -58,11 +58,7 @@ fn command(mesh: &Mesh, command: &str, name: &str, file: &Path) -> Talkie {
 /// Waits until the process has said this so often.
 #[track_caller]
 fn said(process: &Process, text: &str, times: usize) -> Instant {
-    let deadline = Instant::now() + SOON;
-    while process.stderr().matches(text).count() < times {
-        assert!(Instant::now() < deadline, "{times} times {text:?}\n{}", process.story());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    process.expect_logs(text, times, SOON);
     Instant::now()
 }
 

@@ -4,8 +4,7 @@
 //! says of messages comes in the task that reads its link, or in that of a reader here.
 
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -103,8 +102,6 @@ type Members<P> = Vec<(Member<P>, Nearness)>;
 #[derive(Debug)]
 pub(crate) struct Groups<P: Outlet> {
     ledger: Mutex<Book<P>>,
-    /// Whether anything is owed; so that what changes nothing costs nothing.
-    any: AtomicBool,
     /// Told when less is.
     pub(super) freed: Notify,
     /// Members here by the id of their interest.
@@ -135,7 +132,6 @@ impl<P: Outlet> Default for Groups<P> {
     fn default() -> Self {
         Self {
             ledger: Mutex::new(Ledger::default()),
-            any: AtomicBool::new(false),
             freed: Notify::new(),
             locals: DashMap::new(),
             publishers: DashMap::new(),
@@ -174,7 +170,11 @@ impl<P: Outlet> Groups<P> {
                 audience,
             };
             let placed = match ledger.admit((bus.clone(), group.clone()), job, name + rest) {
-                Ok(id) => place(&mut ledger, id, members, hand),
+                Ok(id) => match place(&mut ledger, id, members, hand) {
+                    // A member may have come between the match and the lock, and was not told of this one.
+                    Placed::Nowhere => place_anew(&mut ledger, id),
+                    placed => placed,
+                },
                 // Handed over all the same, but nobody would give it to another.
                 Err(job) => match ledger.pick(&members) {
                     Some(member) => match job.give(member, None, hand) {
@@ -184,7 +184,7 @@ impl<P: Outlet> Groups<P> {
                     None => Placed::Nowhere,
                 },
             };
-            self.note(ledger);
+            drop(ledger);
             match placed {
                 Placed::With(Member::Here(_)) => receipt.local += 1,
                 Placed::With(Member::There(peer, _)) => {
@@ -258,7 +258,7 @@ impl<P: Outlet> Groups<P> {
         } else if let Some(id) = ledger.returned(number, by, verdict) {
             place_anew(&mut ledger, id);
         }
-        self.note(ledger);
+        drop(ledger);
         self.freed.notify_waiters();
     }
 
@@ -270,7 +270,6 @@ impl<P: Outlet> Groups<P> {
                 unpark(&mut ledger, &group, AT_ONCE.0, IN_VAIN);
             }
         }
-        self.note(ledger);
     }
 
     /// A peer says so of one of its interests.
@@ -280,9 +279,6 @@ impl<P: Outlet> Groups<P> {
 
     /// There may be more members: for what is parked, and for what those have that are away.
     pub(super) fn regroup(&self) {
-        if !self.any.load(Ordering::Acquire) {
-            return;
-        }
         let mut ledger = lock(&self.ledger);
         for id in ledger.with(Member::is_away) {
             place_anew(&mut ledger, id);
@@ -290,7 +286,6 @@ impl<P: Outlet> Groups<P> {
         for group in ledger.short() {
             unpark(&mut ledger, &group, AT_ONCE.1, usize::MAX);
         }
-        self.note(ledger);
     }
 
     /// A link: before anything that is sent again on it, the peer is told what nobody waits for any more.
@@ -313,12 +308,9 @@ impl<P: Outlet> Groups<P> {
 
     /// A peer was told down: what it has goes to others, where there are any.
     pub(super) fn down(&self, peer: &P) {
-        if self.any.load(Ordering::Acquire) {
-            let mut ledger = lock(&self.ledger);
-            for id in ledger.with(|member| member.is_of(Some(peer.id()))) {
-                place_anew(&mut ledger, id);
-            }
-            self.note(ledger);
+        let mut ledger = lock(&self.ledger);
+        for id in ledger.with(|member| member.is_of(Some(peer.id()))) {
+            place_anew(&mut ledger, id);
         }
     }
 
@@ -330,7 +322,6 @@ impl<P: Outlet> Groups<P> {
         for id in ledger.detach(|member| member.is_of(Some(peer.id()))) {
             place_anew(&mut ledger, id);
         }
-        self.note(ledger);
     }
 
     /// A subscription here has ended.
@@ -398,10 +389,6 @@ impl<P: Outlet> Groups<P> {
             let hand = Hand::Writer(clock::now());
             let _ = peer.push(&smallvec![ASKER], flow(to), 0, (&Body::from(body)).into(), hand);
         }
-    }
-
-    fn note(&self, ledger: MutexGuard<'_, Book<P>>) {
-        self.any.store(ledger.size().0 > 0, Ordering::Release);
     }
 }
 

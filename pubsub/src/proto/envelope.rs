@@ -6,7 +6,8 @@
 //! A message of a history is `kind u8 (4) | from varint | missed varint` and then the same: it is for those subscriptions of the
 //! interest that asked for history and joined at the epoch `from` or later; so many before it were kept, and are not given.
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use crate::topic::{MAX_BYTES, Topic};
 
@@ -129,6 +130,21 @@ pub(super) fn take_varint(from: &mut &[u8]) -> Result<u64, EnvelopeError> {
         }
     }
     Err(EnvelopeError::Malformed)
+}
+
+/// A body of this kind with its fields as postcard writes them; a payload may follow.
+pub(super) fn put(kind: &[u8], fields: &impl Serialize) -> BytesMut {
+    // Numbers and a short text into memory: postcard has no way to fail.
+    let fields = postcard::to_stdvec(fields).unwrap_or_default();
+    let mut body = BytesMut::with_capacity(kind.len() + fields.len());
+    body.put_slice(kind);
+    body.put_slice(&fields);
+    body
+}
+
+/// Reads such fields, and what follows them.
+pub(super) fn take<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Result<(T, &'a [u8]), EnvelopeError> {
+    postcard::take_from_bytes(fields).map_err(|_| EnvelopeError::Malformed)
 }
 
 #[cfg(test)]

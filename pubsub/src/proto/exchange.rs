@@ -15,11 +15,11 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use talkie_transport::Interest;
 
-use super::envelope::EnvelopeError;
+use super::envelope::{EnvelopeError, put, take};
 use crate::topic::Topic;
 
 /// Where answers go: an interest that every node has without announcing it, and that no pattern is given.
@@ -108,12 +108,12 @@ pub fn request(number: u64, within: Duration, reach: Reach, topic: &Topic) -> By
     // Rounded up, so that nothing is left undone that would be in time.
     let within_ms = u64::try_from(within.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     let flags = if reach == Reach::All { ALL } else { 0 };
-    put(REQUEST, &RequestHead { number, within_ms, flags, topic: topic.as_str() })
+    put(&[REQUEST], &RequestHead { number, within_ms, flags, topic: topic.as_str() })
 }
 
 /// The body of a reply, without its payload, which follows.
 pub fn reply(number: u64, of: u64) -> BytesMut {
-    put(REPLY, &(number, of))
+    put(&[REPLY], &(number, of))
 }
 
 /// The whole body of a refusal.
@@ -124,12 +124,12 @@ pub fn refusal(number: u64, of: u64, why: Refusal) -> Bytes {
         Refusal::NoRoom => 2,
         Refusal::NotUnderstood => 3,
     };
-    put(REFUSAL, &(number, of, why)).freeze()
+    put(&[REFUSAL], &(number, of, why)).freeze()
 }
 
 /// The control frame that says that no request up to this number is waited for.
 pub fn settled(number: u64) -> Bytes {
-    put(SETTLED, &number).freeze()
+    put(&[SETTLED], &number).freeze()
 }
 
 /// What such a frame says; none where the frame is none.
@@ -168,21 +168,10 @@ pub fn decode(body: &Bytes) -> Result<Exchange<'_>, EnvelopeError> {
     }
 }
 
-fn take<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Result<(T, &'a [u8]), EnvelopeError> {
-    postcard::take_from_bytes(fields).map_err(|_| EnvelopeError::Malformed)
-}
-
-fn put(kind: u8, head: &impl Serialize) -> BytesMut {
-    // Numbers and a short text into memory: postcard has no way to fail.
-    let head = postcard::to_stdvec(head).unwrap_or_default();
-    let mut body = BytesMut::with_capacity(1 + head.len());
-    body.put_u8(kind);
-    body.put_slice(&head);
-    body
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut as _;
+
     use super::*;
 
     fn with(mut head: BytesMut, payload: &[u8]) -> Bytes {

@@ -14,11 +14,10 @@
 //! On every new link the publisher says first, in a control frame, which numbers it still waits for: what was handed to somebody
 //! else meanwhile must not be acted on when it is sent again.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::envelope::EnvelopeError;
+use super::envelope::{EnvelopeError, put, take};
 use super::ledger::MAX_JOBS;
 use crate::topic::Topic;
 
@@ -191,10 +190,6 @@ pub fn decode_standing(frame: &[u8]) -> Option<Result<Standing, EnvelopeError>> 
     Some(read())
 }
 
-fn take<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Result<(T, &'a [u8]), EnvelopeError> {
-    postcard::take_from_bytes(fields).map_err(|_| EnvelopeError::Malformed)
-}
-
 /// All to the end, but no more than `most`.
 fn all<T: DeserializeOwned>(mut fields: &[u8], most: usize) -> Result<Vec<T>, EnvelopeError> {
     let mut all = Vec::new();
@@ -209,17 +204,10 @@ fn all<T: DeserializeOwned>(mut fields: &[u8], most: usize) -> Result<Vec<T>, En
     Ok(all)
 }
 
-fn put(kind: &[u8], fields: &impl Serialize) -> BytesMut {
-    // Numbers and a short text into memory: postcard has no way to fail.
-    let fields = postcard::to_stdvec(fields).unwrap_or_default();
-    let mut body = BytesMut::with_capacity(kind.len() + fields.len());
-    body.put_slice(kind);
-    body.put_slice(&fields);
-    body
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut as _;
+
     use super::*;
 
     fn with(mut head: BytesMut, payload: &[u8]) -> Bytes {

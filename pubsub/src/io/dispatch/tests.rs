@@ -1,8 +1,8 @@
 //! The rooms between two machines, with a simulated peer: what it is sent is noted, what it says is made up.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use talkie_discovery::{NodeId, NodeName};
@@ -37,6 +37,8 @@ struct State {
     near: AtomicBool,
     rtt: Mutex<Option<Duration>>,
     room: Mutex<Room>,
+    /// Where the next one that asks for room says so, and then waits.
+    held: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
     push: Mutex<Pushed>,
     pushed: Mutex<Vec<(Interests, Bytes)>>,
     frames: Mutex<Vec<Vec<u8>>>,
@@ -80,6 +82,11 @@ impl Outlet for Fake {
     }
 
     fn room(&self, _: usize, _: Instant) -> Room {
+        let held = lock(&self.0.held).take();
+        if let Some((asks, goes_on)) = held {
+            asks.send(()).unwrap();
+            goes_on.recv().unwrap();
+        }
         *lock(&self.0.room)
     }
 
@@ -178,6 +185,7 @@ fn fake(n: u8) -> Fake {
         near: AtomicBool::new(false),
         rtt: Mutex::default(),
         room: Mutex::new(Room::Free),
+        held: Mutex::default(),
         push: Mutex::new(Pushed::Queued),
         pushed: Mutex::default(),
         frames: Mutex::default(),

@@ -125,14 +125,14 @@ pub(super) fn place<P: Outlet>(
     }
 }
 
-/// The same with the members of the moment. Whether somebody took it.
-pub(super) fn place_anew<P: Outlet>(ledger: &mut Book<P>, id: u64) -> bool {
-    let Some(job) = ledger.job(id) else { return false };
-    let Some((_, group)) = ledger.group(id) else { return false };
+/// The same with the members of the moment.
+pub(super) fn place_anew<P: Outlet>(ledger: &mut Book<P>, id: u64) -> Placed<P> {
+    let Some(job) = ledger.job(id) else { return Placed::Nowhere };
+    let Some((_, group)) = ledger.group(id) else { return Placed::Nowhere };
     let found = routes(&job.index, &job.topic).into_iter().find(|route| route.group == *group);
     let holders = found.map(|route| route.holders).unwrap_or_default();
     let members = roomy(members(&holders, job.audience, job.from), job.payload.len());
-    matches!(place(ledger, id, members, Hand::Writer(clock::now())), Placed::With(_))
+    place(ledger, id, members, Hand::Writer(clock::now()))
 }
 
 /// Gives out parked messages of a group, oldest first, up to `most`.
@@ -143,7 +143,8 @@ pub(super) fn unpark<P: Outlet>(ledger: &mut Book<P>, group: &Group, most: usize
         && vain < in_vain
     {
         from = id + 1;
-        *(if place_anew(ledger, id) { &mut given } else { &mut vain }) += 1;
+        let taken = matches!(place_anew(ledger, id), Placed::With(_));
+        *(if taken { &mut given } else { &mut vain }) += 1;
     }
 }
 

@@ -281,3 +281,26 @@ fn headers_go_with_a_message_and_with_its_second_try() {
     let (messages, bytes, _) = node.registry.groups.stats();
     assert!(messages == 2 && bytes >= 2 * (headers.size() + "hello".len() + "a".len() + 256), "{bytes}");
 }
+
+#[test]
+fn who_is_told_down_while_it_is_chosen_does_not_keep_it() {
+    let (node, one, two) = three();
+    one.0.near.store(true, Ordering::Relaxed);
+    let (asks, asked) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let (ended, end) = mpsc::channel();
+    std::thread::scope(|threads| {
+        *lock(&one.0.held) = Some((asks, goes_on));
+        threads.spawn(|| node.publish());
+        asked.recv().unwrap();
+        one.0.up.store(false, Ordering::Relaxed);
+        threads.spawn(|| {
+            node.registry.handle(&one, Inbound::Down);
+            ended.send(()).unwrap();
+        });
+        // Either this ends now, or it waits for the choice.
+        let _ = end.recv_timeout(Duration::from_millis(100));
+        go_on.send(()).unwrap();
+    });
+    assert_eq!(two.given().len(), 1, "{:?} was given it", one.given());
+}
